@@ -1,0 +1,25 @@
+//! The words of a plan: ids, sites, objectives, tiers, strategies, areas, time, bytes, positions, safe text.
+//!
+//! PURE: nothing here knows a clock, a file, a network or a terminal. Everything above builds on these types.
+
+mod area;
+mod bytes;
+mod declared;
+mod ids;
+mod lsn;
+mod now;
+mod safe_text;
+mod secret_ref;
+mod span;
+mod strategy;
+
+pub use area::Area;
+pub use bytes::{Bytes, BytesError};
+pub use declared::{Contact, Here, LaneDecl, Loss, Objectives, Plan, ProbeDecl, ProbeOptions, Site, Weight};
+pub use ids::{Key, LaneId, PlanId, ProbeId, RuleId, SignalId, SiteId, Subject};
+pub use lsn::{Lsn, LsnError};
+pub use now::{BootTime, Now};
+pub use safe_text::SafeText;
+pub use secret_ref::SecretRef;
+pub use span::{Span, SpanError};
+pub use strategy::Strategy;

@@ -1,0 +1,144 @@
+//! Where writes and traffic go: always observed, never configured.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Now, ProbeId, SafeText, SiteId};
+
+use super::{Facts, Seen, Value, signals};
+
+/// One answer to "where?".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Site {
+    /// At this site, by fresh evidence.
+    At(SiteId),
+    /// At several at once.
+    Several(Vec<SiteId>),
+    /// Nowhere: everything answers, and nothing takes it.
+    Nowhere,
+    /// It was last seen here, and does not answer now.
+    LastSeen(SiteId),
+    /// Nobody can say.
+    Unknown,
+    /// No probe looks at it.
+    NotProbed,
+}
+
+impl Site {
+    /// The site, where there is exactly one, seen now or last.
+    #[must_use]
+    pub const fn one(&self) -> Option<&SiteId> {
+        match self {
+            Self::At(site) | Self::LastSeen(site) => Some(site),
+            Self::Several(_) | Self::Nowhere | Self::Unknown | Self::NotProbed => None,
+        }
+    }
+}
+
+/// Where a plan's writes and traffic go now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Active {
+    /// The site whose database takes writes.
+    pub database: Site,
+    /// The site that traffic goes to, by what resolvers answer.
+    pub traffic: Site,
+    /// The probes in which two sites of one cluster take writes at once.
+    pub split: Vec<ProbeId>,
+}
+
+/// Observes where a plan is active.
+#[must_use]
+pub fn active(facts: &Facts<'_>, now: Now) -> Active {
+    let mut split = Vec::new();
+    let mut databases: Vec<Site> = Vec::new();
+    for probe in &facts.plan.probes {
+        let lanes: Vec<_> = probe.lanes.iter().filter(|l| l.expects.contains(&signals::WRITABLE)).collect();
+        if lanes.is_empty() {
+            continue;
+        }
+        let mut writers: Vec<(SiteId, Option<&SafeText>, Option<&SafeText>)> = Vec::new();
+        let mut blind = false;
+        let mut applies = false;
+        for lane in lanes {
+            let Some(site) = &lane.subject.site else { continue };
+            match facts.seen(&probe.lane_id(lane).key(signals::WRITABLE), now) {
+                Seen::Value { value: Value::Bool(true), .. } => {
+                    applies = true;
+                    let text = |signal| facts.text(probe, &lane.subject, &signal, now).map(|(t, _)| t);
+                    let instance = text(signals::INSTANCE);
+                    // Two addresses of one server are one writer; the rule `same-server` says so.
+                    if instance.is_none() || !writers.iter().any(|(_, i, _)| *i == instance) {
+                        writers.push((site.clone(), instance, text(signals::SYSTEM_ID)));
+                    }
+                }
+                Seen::Value { value: Value::Bool(false), .. } => applies = true,
+                Seen::Value { value: Value::NotApplicable, .. } => {}
+                Seen::Value { .. } | Seen::Gap { .. } | Seen::Stale { .. } | Seen::Never => {
+                    applies = true;
+                    blind = true;
+                }
+            }
+        }
+        if !applies {
+            continue;
+        }
+        let cluster = writers.first().and_then(|(_, _, system)| *system);
+        if writers.len() > 1 && cluster.is_some() && writers.iter().all(|(_, _, s)| *s == cluster) {
+            split.push(probe.id.clone());
+        }
+        databases.push(match writers.as_slice() {
+            [(site, _, _)] => Site::At(site.clone()),
+            [] if blind => facts.last_active.map_or(Site::Unknown, |(site, _)| Site::LastSeen(site.clone())),
+            [] => Site::Nowhere,
+            [..] => Site::Several(writers.into_iter().map(|(site, _, _)| site).collect()),
+        });
+    }
+    Active { database: combine(databases), traffic: traffic(facts, now), split }
+}
+
+fn traffic(facts: &Facts<'_>, now: Now) -> Site {
+    let mut answers = Vec::new();
+    for probe in &facts.plan.probes {
+        for lane in probe.lanes.iter().filter(|l| l.expects.contains(&signals::TRAFFIC)) {
+            match facts.seen(&probe.lane_id(lane).key(signals::TRAFFIC), now) {
+                Seen::Value { value: Value::Text(name), .. } => {
+                    answers.push(facts.plan.site(name.as_str()).map_or(Site::Unknown, |s| Site::At(s.clone())));
+                }
+                Seen::Value { value: Value::NotApplicable, .. } => {}
+                Seen::Value { .. } | Seen::Gap { .. } | Seen::Stale { .. } | Seen::Never => answers.push(Site::Unknown),
+            }
+        }
+    }
+    // One resolver that does not answer does not hide what the others say.
+    if answers.iter().any(|a| matches!(a, Site::At(_))) {
+        answers.retain(|a| matches!(a, Site::At(_)));
+    }
+    combine(answers)
+}
+
+/// What several observations say together.
+fn combine(all: Vec<Site>) -> Site {
+    let mut sites: Vec<SiteId> = Vec::new();
+    for site in &all {
+        match site {
+            Site::At(s) | Site::LastSeen(s) => sites.push(s.clone()),
+            Site::Several(many) => sites.extend(many.iter().cloned()),
+            Site::Nowhere | Site::Unknown | Site::NotProbed => {}
+        }
+    }
+    sites.sort();
+    sites.dedup();
+    match (all.first(), sites.len()) {
+        (None, _) => Site::NotProbed,
+        (Some(_), 0) if all.contains(&Site::Unknown) => Site::Unknown,
+        (Some(_), 0) => Site::Nowhere,
+        (Some(first), 1) if all.iter().all(|s| s == first) => first.clone(),
+        (Some(_), 1) => match sites.pop() {
+            // Some answer now, some do not: what is seen now leads, unless nobody sees it now.
+            Some(site) if all.contains(&Site::At(site.clone())) => Site::At(site),
+            Some(site) => Site::LastSeen(site),
+            None => Site::Unknown,
+        },
+        (Some(_), _) => Site::Several(sites),
+    }
+}

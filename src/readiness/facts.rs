@@ -1,0 +1,294 @@
+//! Everything that was read, and how a rule looks at it.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::plan::{Key, LaneId, Lsn, Now, Plan, ProbeDecl, ProbeId, SafeText, SignalId, SiteId, Subject};
+
+use super::{Gap, LsnClock, Reading, Reason, Row, Value};
+
+/// How many looks of a lane are remembered for judging flapping.
+const REMEMBERED: usize = 5;
+
+/// What became of one look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// When it was asked.
+    pub asked: Now,
+    /// Its first gap, if any reading was one.
+    pub gap: Option<Gap>,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    good: Option<Reading>,
+    last: Reading,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Lane {
+    slots: HashMap<SignalId, Slot>,
+    outcomes: VecDeque<Outcome>,
+}
+
+/// Every reading that was made, newest per key, with what is needed to judge flapping. One owner: the application's
+/// state.
+#[derive(Clone, Debug, Default)]
+pub struct Readings {
+    lanes: HashMap<LaneId, Lane>,
+}
+
+impl Readings {
+    /// Takes in one look of one lane. A look that was asked before the newest one is ignored: events may arrive in any
+    /// order, old news never replaces newer.
+    pub fn take(&mut self, lane: &LaneId, asked: Now, readings: Vec<Reading>) -> bool {
+        let state = self.lanes.entry(lane.clone()).or_default();
+        if state.outcomes.back().is_some_and(|o| o.asked.boot >= asked.boot) {
+            return false;
+        }
+        let gap = readings.iter().find_map(|r| r.value.as_ref().err().cloned());
+        let empty = readings.is_empty().then(|| Gap::new(Reason::Absent, "the look brought nothing"));
+        state.outcomes.push_back(Outcome { asked, gap: gap.or(empty) });
+        while state.outcomes.len() > REMEMBERED {
+            state.outcomes.pop_front();
+        }
+        for reading in readings {
+            let signal = reading.key.signal.clone();
+            match state.slots.get_mut(&signal) {
+                Some(slot) => {
+                    if reading.value.is_ok() {
+                        slot.good = Some(reading.clone());
+                    }
+                    slot.last = reading;
+                }
+                None => {
+                    let good = reading.value.is_ok().then(|| reading.clone());
+                    state.slots.insert(signal, Slot { good, last: reading });
+                }
+            }
+        }
+        true
+    }
+
+    /// Forgets one key. For the test that drops each key from each healthy scenario.
+    pub fn forget(&mut self, key: &Key) {
+        if let Some(lane) = self.lanes.get_mut(&key.lane()) {
+            lane.slots.remove(&key.signal);
+        }
+    }
+
+    /// The last looks of a lane, oldest first, five at most.
+    pub fn outcomes(&self, lane: &LaneId) -> impl DoubleEndedIterator<Item = &Outcome> + ExactSizeIterator {
+        static NONE: VecDeque<Outcome> = VecDeque::new();
+        self.lanes.get(lane).map_or(&NONE, |l| &l.outcomes).iter()
+    }
+
+    /// Every key that was ever read.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Key> {
+        let mut keys: Vec<Key> =
+            self.lanes.iter().flat_map(|(id, lane)| lane.slots.keys().map(|s| id.key(s.clone()))).collect();
+        keys.sort();
+        keys
+    }
+
+    fn seen(&self, key: &Key, stale_after: Duration, now: Now) -> Seen<'_> {
+        let Some(lane) = self.lanes.get(&key.lane()) else { return Seen::Never };
+        let Some(slot) = lane.slots.get(&key.signal) else { return Seen::Never };
+        let age = now.since(slot.last.asked);
+        let failing = slot.last.value.as_ref().err();
+        if let Some(gap) = failing
+            && age <= stale_after
+            && proven(lane, gap)
+        {
+            return Seen::Gap { gap, at: slot.last.asked };
+        }
+        if let Some(good) = &slot.good
+            && now.since(good.asked) <= stale_after
+            && let Ok(value) = &good.value
+        {
+            return Seen::Value { value, reading: good, failing };
+        }
+        match failing {
+            Some(gap) if age <= stale_after => Seen::Gap { gap, at: slot.last.asked },
+            Some(_) | None => Seen::Stale { at: slot.good.as_ref().unwrap_or(&slot.last).asked },
+        }
+    }
+}
+
+/// Whether a gap is proof by itself. A refused connection is, once it was refused twice running: a server that
+/// restarts refuses for a moment.
+fn proven(lane: &Lane, gap: &Gap) -> bool {
+    match gap.reason {
+        Reason::Refused => {
+            let refused = |o: &&Outcome| o.gap.as_ref().is_some_and(|g| g.reason == Reason::Refused);
+            lane.outcomes.iter().rev().take_while(refused).count() >= 2
+        }
+        reason => reason.verdict() == super::Verdict::NotReady,
+    }
+}
+
+/// What is known of one key at one moment.
+#[derive(Clone, Copy, Debug)]
+pub enum Seen<'a> {
+    /// A value that is fresh enough to judge.
+    Value {
+        /// The value.
+        value: &'a Value,
+        /// Its reading.
+        reading: &'a Reading,
+        /// Why the newest look failed, where it did: the value is then from an earlier look.
+        failing: Option<&'a Gap>,
+    },
+    /// The newest look could not make it, and no earlier one is fresh enough; or the gap is proof.
+    Gap {
+        /// Why.
+        gap: &'a Gap,
+        /// When it was asked.
+        at: Now,
+    },
+    /// What was read is too old to judge.
+    Stale {
+        /// When it was asked.
+        at: Now,
+    },
+    /// It was never read.
+    Never,
+}
+
+/// How a rule looks at the readings of one plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// What was read.
+    pub readings: &'a Readings,
+    /// Where primaries have been, by probe.
+    pub clocks: &'a HashMap<ProbeId, LsnClock>,
+    /// The site that last was seen to take writes, with when, where that is known: from this session or from the history.
+    pub last_active: Option<&'a (SiteId, Now)>,
+    /// This machine's boot, as the LSN clock keys it.
+    pub boot: &'a SafeText,
+}
+
+impl<'a> Facts<'a> {
+    /// What is known of a key.
+    #[must_use]
+    pub fn seen(&self, key: &Key, now: Now) -> Seen<'a> {
+        let stale_after = self.plan.probe(&key.probe).map_or(Duration::ZERO, |p| self.plan.stale_after(p));
+        self.readings.seen(key, stale_after, now)
+    }
+
+    /// A fresh value and its reading; `None` for a gap, for what is stale and for what does not apply.
+    #[must_use]
+    pub fn value(
+        &self,
+        probe: &ProbeDecl,
+        subject: &Subject,
+        signal: &SignalId,
+        now: Now,
+    ) -> Option<(&'a Value, &'a Reading)> {
+        let key = Key { probe: probe.id.clone(), subject: subject.clone(), signal: signal.clone() };
+        match self.seen(&key, now) {
+            Seen::Value { value: Value::NotApplicable, .. } | Seen::Gap { .. } | Seen::Stale { .. } | Seen::Never => {
+                None
+            }
+            Seen::Value { value, reading, .. } => Some((value, reading)),
+        }
+    }
+
+    /// A fresh truth value.
+    #[must_use]
+    pub fn bool(
+        &self,
+        probe: &ProbeDecl,
+        subject: &Subject,
+        signal: &SignalId,
+        now: Now,
+    ) -> Option<(bool, &'a Reading)> {
+        match self.value(probe, subject, signal, now)? {
+            (Value::Bool(v), r) => Some((*v, r)),
+            (_, _) => None,
+        }
+    }
+
+    /// A fresh whole number.
+    #[must_use]
+    pub fn int(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Option<(i64, &'a Reading)> {
+        match self.value(probe, subject, signal, now)? {
+            (Value::Int(v), r) => Some((*v, r)),
+            (_, _) => None,
+        }
+    }
+
+    /// Fresh words.
+    #[must_use]
+    pub fn text(
+        &self,
+        probe: &ProbeDecl,
+        subject: &Subject,
+        signal: &SignalId,
+        now: Now,
+    ) -> Option<(&'a SafeText, &'a Reading)> {
+        match self.value(probe, subject, signal, now)? {
+            (Value::Text(v), r) => Some((v, r)),
+            (_, _) => None,
+        }
+    }
+
+    /// A fresh position.
+    #[must_use]
+    pub fn lsn(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Option<(Lsn, &'a Reading)> {
+        match self.value(probe, subject, signal, now)? {
+            (Value::Lsn(v), r) => Some((*v, r)),
+            (_, _) => None,
+        }
+    }
+
+    /// A fresh length of time.
+    #[must_use]
+    pub fn span(
+        &self,
+        probe: &ProbeDecl,
+        subject: &Subject,
+        signal: &SignalId,
+        now: Now,
+    ) -> Option<(Duration, &'a Reading)> {
+        match self.value(probe, subject, signal, now)? {
+            (Value::Span(v), r) => Some((v.0, r)),
+            (_, _) => None,
+        }
+    }
+
+    /// A fresh moment of the remote's.
+    #[must_use]
+    pub fn time(
+        &self,
+        probe: &ProbeDecl,
+        subject: &Subject,
+        signal: &SignalId,
+        now: Now,
+    ) -> Option<(DateTime<Utc>, &'a Reading)> {
+        match self.value(probe, subject, signal, now)? {
+            (Value::Time(v), r) => Some((*v, r)),
+            (_, _) => None,
+        }
+    }
+
+    /// A fresh table.
+    #[must_use]
+    pub fn rows(
+        &self,
+        probe: &ProbeDecl,
+        subject: &Subject,
+        signal: &SignalId,
+        now: Now,
+    ) -> Option<(&'a [Row], &'a Reading)> {
+        match self.value(probe, subject, signal, now)? {
+            (Value::Rows(v), r) => Some((v, r)),
+            (_, _) => None,
+        }
+    }
+}

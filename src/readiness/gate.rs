@@ -1,0 +1,182 @@
+//! Whether a runbook could be started now.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Area, Now, SafeText, SiteId};
+
+use super::{Active, ActiveSite, Bearing, Bound, Exposure, Facts, Finding, Proof, Situation, Verdict};
+
+/// The answer to "could it be started now?".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "is", content = "why")]
+pub enum Gate {
+    /// Yes.
+    Go,
+    /// Yes, if a person accepts each of these.
+    Consent(Vec<SafeText>),
+    /// No, for each of these.
+    No(Vec<SafeText>),
+    /// Nobody can say, for each of these.
+    Unknown(Vec<SafeText>),
+}
+
+impl Gate {
+    /// `GO`, `GO with consent`, `no`, `unknown`.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Go => "GO",
+            Self::Consent(_) => "GO with consent",
+            Self::No(_) => "no",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+
+    /// What must be accepted, or what is in the way.
+    #[must_use]
+    pub fn reasons(&self) -> &[SafeText] {
+        match self {
+            Self::Go => &[],
+            Self::Consent(why) | Self::No(why) | Self::Unknown(why) => why,
+        }
+    }
+}
+
+/// A plan's gates. Runbooks follow later; until then these are the conditions that any runbook of the kind would have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gates {
+    /// The site that would take over.
+    pub to: Option<SiteId>,
+    /// Unplanned: uses only what can be proven without the site that is lost.
+    pub failover: Gate,
+    /// Planned: nothing may be lost, so both sites must be seen.
+    pub switchover: Gate,
+}
+
+/// Judges both gates.
+#[must_use]
+pub fn gates(
+    facts: &Facts<'_>,
+    active: &Active,
+    situation: &Situation,
+    exposures: &[Exposure],
+    findings: &[Finding],
+    _now: Now,
+) -> Gates {
+    let Some(to) = super::exposure::candidate(facts, active, findings) else {
+        let none = Gate::No(vec!["the plan has no other site".into()]);
+        return Gates { to: None, failover: none.clone(), switchover: none };
+    };
+    let failover = failover(facts, active, situation, exposures, findings, &to);
+    let switchover = switchover(active, situation, findings, &failover);
+    Gates { to: Some(to), failover, switchover }
+}
+
+fn failover(
+    facts: &Facts<'_>,
+    active: &Active,
+    situation: &Situation,
+    exposures: &[Exposure],
+    findings: &[Finding],
+    to: &SiteId,
+) -> Gate {
+    let (mut no, mut unknown, mut consent) = (Vec::new(), Vec::new(), Vec::new());
+    if let Situation::SplitBrain { .. } = situation {
+        no.push(SafeText::new("two sites take writes: stop one of them first"));
+    }
+    let about_target = |f: &&Finding| f.subject.site.as_ref().is_none_or(|s| s == to);
+    for finding in findings.iter().filter(about_target) {
+        match &finding.failover {
+            Bearing::None => {}
+            Bearing::Consent(what) => consent.push(what.clone()),
+            Bearing::Blocks(what) => no.push(what.clone()),
+        }
+    }
+    let databases: Vec<_> = facts
+        .plan
+        .probes
+        .iter()
+        .filter(|p| p.lanes.iter().any(|l| l.expects.contains(&super::signals::WRITABLE)))
+        .collect();
+    if databases.is_empty() {
+        unknown.push(SafeText::new("no probe looks at a database that could take over"));
+    }
+    for probe in databases {
+        let proof = |f: &&Finding| {
+            f.probe.as_ref() == Some(&probe.id)
+                && f.subject.site.as_ref() == Some(to)
+                && f.proves == Some(Proof::Promotable)
+        };
+        if !findings.iter().any(|f| proof(&f)) {
+            unknown.push(SafeText::new(&format!("{}: nothing proves that {to} could be promoted", probe.id.name)));
+        }
+    }
+    for exposure in exposures.iter().filter(|e| e.to == *to) {
+        match &exposure.bound {
+            Bound::Zero => {}
+            Bound::Unknown { why } => consent.push(SafeText::new(&format!("an unknown loss: {why}"))),
+            Bound::AtMost { span } | Bound::ByLastCommit { span } | Bound::ByContent { span } => {
+                consent.push(SafeText::new(&format!("lose <= {span}")));
+            }
+        }
+    }
+    match (&active.database, situation) {
+        (ActiveSite::LastSeen(site), _) | (_, Situation::PrimaryUnreachable { site, .. }) => {
+            consent.push(SafeText::new(&format!("{site} does not answer, so its fence can only be assumed")));
+        }
+        (_, _) => {}
+    }
+    for list in [&mut no, &mut unknown, &mut consent] {
+        let mut seen = Vec::new();
+        list.retain(|t| {
+            if seen.contains(t) {
+                false
+            } else {
+                seen.push(t.clone());
+                true
+            }
+        });
+    }
+    if !no.is_empty() {
+        Gate::No(no)
+    } else if !unknown.is_empty() {
+        Gate::Unknown(unknown)
+    } else if !consent.is_empty() {
+        Gate::Consent(consent)
+    } else {
+        Gate::Go
+    }
+}
+
+fn switchover(active: &Active, situation: &Situation, findings: &[Finding], failover: &Gate) -> Gate {
+    let mut no = Vec::new();
+    if situation.leads() {
+        no.push(SafeText::new(situation.words()));
+    }
+    if !matches!(active.database, ActiveSite::At(_)) {
+        no.push(SafeText::new("the active site's database must answer"));
+    }
+    no.extend(
+        findings
+            .iter()
+            .filter(|f| f.area == Area::Replication && f.verdict == Verdict::NotReady)
+            .map(|f| f.sentence.clone()),
+    );
+    if let Gate::No(why) = failover {
+        no.extend(why.iter().cloned());
+    }
+    if !no.is_empty() {
+        no.dedup();
+        return Gate::No(no);
+    }
+    let unknown: Vec<_> = findings
+        .iter()
+        .filter(|f| f.area == Area::Replication && f.verdict == Verdict::Unknown)
+        .map(|f| f.sentence.clone())
+        .collect();
+    match failover {
+        Gate::Unknown(why) => Gate::Unknown(why.clone()),
+        Gate::Go | Gate::Consent(_) | Gate::No(_) if !unknown.is_empty() => Gate::Unknown(unknown),
+        Gate::Go | Gate::Consent(_) | Gate::No(_) => Gate::Go,
+    }
+}

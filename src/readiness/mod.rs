@@ -1,0 +1,38 @@
+//! Readings in, verdicts out.
+//!
+//! PURE: readings, the rules that span systems, findings, verdicts, situation, gates, exposure, the LSN clock and the
+//! snapshot. Time is an argument. Rules of one system live in that system's folder and are handed in.
+
+mod active;
+mod estimate;
+mod exposure;
+mod facts;
+mod finding;
+mod gate;
+mod judge;
+mod lsn_clock;
+mod manifest;
+mod reading;
+mod rollup;
+mod rule;
+pub mod rules;
+pub mod signals;
+mod situation;
+mod snapshot;
+mod value;
+
+pub use active::{Active, Site as ActiveSite, active};
+pub use estimate::{Estimate, estimate};
+pub use exposure::{Bound, Exposure, exposure};
+pub use facts::{Facts, Outcome, Readings, Seen};
+pub use finding::{Bearing, Code, Evidence, Finding, Proof, Verdict};
+pub use gate::{Gate, Gates, gates};
+pub use judge::judge;
+pub use lsn_clock::{LsnClock, LsnSample, Segment};
+pub use manifest::{LossItem, manifest};
+pub use reading::{Gap, Reading, Reason};
+pub use rollup::{area_verdict, plan_verdict, worst};
+pub use rule::{About, Rule};
+pub use situation::{Situation, situation};
+pub use snapshot::{AreaStatus, PlanStatus, Snapshot};
+pub use value::{Row, Value};

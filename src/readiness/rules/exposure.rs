@@ -1,0 +1,63 @@
+//! What would be lost is within the plan's RPO.
+
+use crate::plan::{Area, Now, Plan, RuleId, Subject};
+use crate::readiness::{Bound, Exposure, Finding, Verdict, signals};
+
+const ID: RuleId = RuleId::new("exposure");
+
+/// One finding per database that could take over.
+#[must_use]
+pub(in crate::readiness) fn exposure(plan: &Plan, exposures: &[Exposure], now: Now) -> Vec<Finding> {
+    exposures.iter().map(|e| judge(plan, e, now)).collect()
+}
+
+fn judge(plan: &Plan, e: &Exposure, now: Now) -> Finding {
+    let area = plan.probe(&e.probe).map_or(Area::Replication, |p| p.area);
+    let subject = Subject::site(e.to.clone());
+    let key = crate::plan::Key { probe: e.probe.clone(), subject: subject.clone(), signal: signals::EXPOSURE };
+    let goal = e.goal;
+    let make = |verdict, code: &'static str, sentence: &str| {
+        Finding::new(ID, area, subject.clone(), verdict, code, sentence)
+            .of(&e.probe)
+            .charted(key.clone(), Some(goal.0.as_secs_f64()))
+    };
+    let at = e.since.unwrap_or(now);
+    let finding = match &e.bound {
+        Bound::Zero => {
+            make(Verdict::Ready, "zero-loss", &format!("nothing would be lost: every commit waits for {}", e.to))
+        }
+        Bound::Unknown { why } => {
+            make(Verdict::Unknown, "loss-unknown", &format!("what would be lost is unknown: {why}"))
+                .next("keep lifeboat running: it bounds the loss by its own history of the primary's positions")
+        }
+        Bound::AtMost { span } | Bound::ByContent { span } | Bound::ByLastCommit { span } if goal.0.is_zero() => make(
+            Verdict::NotReady,
+            "loss-not-zero",
+            &format!("RPO is 0, but up to {span} could be lost: {} is not synchronous for every commit", e.to),
+        )
+        .next("make the standby synchronous, or set an RPO that asynchronous replication can hold"),
+        Bound::AtMost { span } | Bound::ByContent { span } | Bound::ByLastCommit { span } if *span > goal => make(
+            Verdict::NotReady,
+            "loss-above-rpo",
+            &format!("up to {} would be lost; the objective is {goal}", span.coarse()),
+        )
+        .next("see why the standby is behind: receiver, slot, network, or the primary itself"),
+        Bound::ByLastCommit { .. } => make(
+            Verdict::Degraded,
+            "loss-by-last-commit",
+            "what would be lost is known only by the last replayed commit's own clock",
+        )
+        .next("keep lifeboat running: it bounds the loss by its own history of the primary's positions"),
+        Bound::AtMost { .. } | Bound::ByContent { .. } => {
+            make(Verdict::Ready, "loss-within-rpo", &format!("the loss is bounded within the objective of {goal}"))
+        }
+    };
+    let finding = match e.missing {
+        Some(bytes) => finding.because("log not at the standby, when the primary was last seen", &bytes, at),
+        None => finding,
+    };
+    match e.bound.span() {
+        Some(span) => finding.because("upper bound", &format_args!("<= {span}"), at),
+        None => finding,
+    }
+}

@@ -1,0 +1,81 @@
+//! What is going on bears on readiness too.
+
+use crate::plan::{Area, Now, Plan, RuleId, Subject};
+use crate::readiness::{Active, ActiveSite, Finding, Situation, Verdict};
+
+const ID: RuleId = RuleId::new("situation");
+
+/// The finding for a situation that is not normal.
+#[must_use]
+pub(in crate::readiness) fn situation(plan: &Plan, situation: &Situation, active: &Active, now: Now) -> Vec<Finding> {
+    let make = |area, subject, verdict, code: &'static str, sentence: &str, next: &str| {
+        let seen = |s: &ActiveSite| match s {
+            ActiveSite::At(site) => site.to_string(),
+            ActiveSite::LastSeen(site) => format!("{site}, not answering"),
+            ActiveSite::Several(sites) => sites.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and "),
+            ActiveSite::Nowhere => "nowhere".into(),
+            ActiveSite::Unknown => "unknown".into(),
+            ActiveSite::NotProbed => "not probed".into(),
+        };
+        vec![
+            Finding::new(ID, area, subject, verdict, code, sentence)
+                .because("writes go to", &seen(&active.database), now)
+                .because("traffic goes to", &seen(&active.traffic), now)
+                .next(next),
+        ]
+    };
+    match situation {
+        Situation::Starting | Situation::Normal => Vec::new(),
+        Situation::PrimaryUnreachable { site, .. } => make(
+            Area::Replication,
+            Subject::site(site.clone()),
+            Verdict::Unknown,
+            "primary-unreachable",
+            &format!("the active database in {site} does not answer; it may still take writes"),
+            "find out from a second place whether it lives; see the failover gate",
+        ),
+        Situation::PrimaryDown { site, .. } => make(
+            Area::Replication,
+            Subject::site(site.clone()),
+            Verdict::NotReady,
+            "primary-down",
+            &format!("the active database in {site} is down"),
+            "restart it, or fail over: see the failover gate",
+        ),
+        Situation::SplitBrain { sites } => {
+            let names: Vec<String> = sites.iter().map(ToString::to_string).collect();
+            make(
+                Area::Replication,
+                Subject::whole(),
+                Verdict::NotReady,
+                "split-brain",
+                &format!("{} both take writes", names.join(" and ")),
+                "stop one of them now; every write on the losing side must be found by hand",
+            )
+        }
+        Situation::Disagree { database, traffic } => make(
+            Area::Dns,
+            Subject::whole(),
+            Verdict::NotReady,
+            "disagree",
+            &format!("writes go to {database}, traffic goes to {traffic}"),
+            "move traffic to where the database takes writes, or the other way round",
+        ),
+        Situation::NoPrimary => make(
+            Area::Replication,
+            Subject::whole(),
+            Verdict::NotReady,
+            "no-primary",
+            "every database that was asked answers, and none takes writes",
+            "promote one: see the failover gate",
+        ),
+        Situation::AwayFromHome { site } => make(
+            Area::Replication,
+            Subject::site(site.clone()),
+            Verdict::Degraded,
+            "away-from-home",
+            &format!("the service runs in {site}; its home is {}", plan.home),
+            "plan the way back when the home site has caught up",
+        ),
+    }
+}

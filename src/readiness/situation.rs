@@ -1,0 +1,146 @@
+//! What is going on now.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Now, SiteId};
+
+use super::{Active, ActiveSite, Facts, Reason, Seen, Value, signals};
+
+/// What is going on with a plan. When it is not `Normal`, the board leads with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "is")]
+pub enum Situation {
+    /// Nothing has been looked at yet.
+    Starting,
+    /// The service runs at home.
+    Normal,
+    /// The active site's database does not answer; nobody can say whether it still takes writes.
+    PrimaryUnreachable {
+        /// The site.
+        site: SiteId,
+        /// When it last answered, where that is known.
+        since: Option<Now>,
+    },
+    /// The active site's database is down: its address answers that nobody listens.
+    PrimaryDown {
+        /// The site.
+        site: SiteId,
+        /// When it last answered, where that is known.
+        since: Option<Now>,
+    },
+    /// Two sites of one cluster take writes.
+    SplitBrain {
+        /// The sites.
+        sites: Vec<SiteId>,
+    },
+    /// Traffic goes to another site than writes.
+    Disagree {
+        /// Where writes go.
+        database: SiteId,
+        /// Where traffic goes.
+        traffic: SiteId,
+    },
+    /// Every database that was asked answers, and none takes writes.
+    NoPrimary,
+    /// The service runs, but not where it normally does.
+    AwayFromHome {
+        /// Where it runs.
+        site: SiteId,
+    },
+}
+
+impl Situation {
+    /// The words of the design: `primary unreachable`.
+    #[must_use]
+    pub const fn words(&self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Normal => "normal",
+            Self::PrimaryUnreachable { .. } => "primary unreachable",
+            Self::PrimaryDown { .. } => "primary down",
+            Self::SplitBrain { .. } => "split brain",
+            Self::Disagree { .. } => "traffic and database disagree",
+            Self::NoPrimary => "no primary",
+            Self::AwayFromHome { .. } => "away from home",
+        }
+    }
+
+    /// Whether situation and gate lead on the board: something is wrong with the service itself.
+    #[must_use]
+    pub const fn leads(&self) -> bool {
+        match self {
+            Self::Starting | Self::Normal | Self::AwayFromHome { .. } => false,
+            Self::PrimaryUnreachable { .. }
+            | Self::PrimaryDown { .. }
+            | Self::SplitBrain { .. }
+            | Self::Disagree { .. }
+            | Self::NoPrimary => true,
+        }
+    }
+}
+
+/// Names what is going on.
+#[must_use]
+pub fn situation(facts: &Facts<'_>, active: &Active, now: Now) -> Situation {
+    if !active.split.is_empty()
+        && let ActiveSite::Several(sites) = &active.database
+    {
+        return Situation::SplitBrain { sites: sites.clone() };
+    }
+    match (&active.database, &active.traffic) {
+        (ActiveSite::LastSeen(site), _) => gone(facts, site.clone(), now),
+        (ActiveSite::Unknown, _) => presumed(facts, now).map_or(Situation::Starting, |site| gone(facts, site, now)),
+        (ActiveSite::Nowhere, _) => Situation::NoPrimary,
+        (ActiveSite::At(database), ActiveSite::At(traffic)) if database != traffic => {
+            Situation::Disagree { database: database.clone(), traffic: traffic.clone() }
+        }
+        (ActiveSite::At(site), _) | (ActiveSite::NotProbed, ActiveSite::At(site)) if *site != facts.plan.home => {
+            Situation::AwayFromHome { site: site.clone() }
+        }
+        (ActiveSite::NotProbed, ActiveSite::Unknown | ActiveSite::Nowhere | ActiveSite::LastSeen(_)) => {
+            Situation::Starting
+        }
+        (ActiveSite::At(_) | ActiveSite::Several(_) | ActiveSite::NotProbed, _) => Situation::Normal,
+    }
+}
+
+/// The lanes that show whether a site's database takes writes, with what is seen of them.
+fn writers<'a>(facts: &'a Facts<'a>, now: Now) -> impl Iterator<Item = (&'a SiteId, Seen<'a>)> {
+    facts.plan.probes.iter().flat_map(move |probe| {
+        let lanes = probe.lanes.iter().filter(|l| l.expects.contains(&signals::WRITABLE));
+        lanes.filter_map(move |lane| {
+            Some((lane.subject.site.as_ref()?, facts.seen(&probe.lane_id(lane).key(signals::WRITABLE), now)))
+        })
+    })
+}
+
+/// Where the primary must be, though nobody ever saw it: every other site answers that it is a standby.
+fn presumed(facts: &Facts<'_>, now: Now) -> Option<SiteId> {
+    let mut blind: Vec<&SiteId> = Vec::new();
+    let mut standbys = 0;
+    for (site, seen) in writers(facts, now) {
+        match seen {
+            Seen::Value { value: Value::Bool(false), .. } => standbys += 1,
+            Seen::Gap { .. } | Seen::Stale { .. } => {
+                if !blind.contains(&site) {
+                    blind.push(site);
+                }
+            }
+            Seen::Value { .. } | Seen::Never => {}
+        }
+    }
+    match blind.as_slice() {
+        [site] if standbys > 0 => Some((*site).clone()),
+        [] | [..] => None,
+    }
+}
+
+/// Down, by proof, or merely without an answer.
+fn gone(facts: &Facts<'_>, site: SiteId, now: Now) -> Situation {
+    let since = facts.last_active.filter(|(s, _)| *s == site).map(|(_, at)| *at);
+    let refused = writers(facts, now).any(|(s, seen)| {
+        *s == site
+            && matches!(seen, Seen::Gap { gap, .. } if matches!(gap.reason, Reason::Refused | Reason::ShuttingDown))
+    });
+    if refused { Situation::PrimaryDown { site, since } } else { Situation::PrimaryUnreachable { site, since } }
+}

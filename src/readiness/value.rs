@@ -1,0 +1,145 @@
+//! What a reading can hold.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Bytes, Lsn, SafeText, Span};
+
+use super::{Gap, Reason};
+
+/// One measured value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "t", content = "v", rename_all = "kebab-case")]
+pub enum Value {
+    /// The question does not arise here: a receiver on a primary, a column that this version does not have.
+    NotApplicable,
+    /// The remote answered, and its answer is SQL's NULL or nothing.
+    Null,
+    /// Yes or no.
+    Bool(bool),
+    /// A count or a number without a unit.
+    Int(i64),
+    /// A ratio or a rate.
+    Number(f64),
+    /// Words.
+    Text(SafeText),
+    /// An amount of data.
+    Bytes(Bytes),
+    /// A length of time.
+    Span(Span),
+    /// A position in the write-ahead log.
+    Lsn(Lsn),
+    /// A moment by the remote's clock.
+    Time(DateTime<Utc>),
+    /// A table.
+    Rows(Vec<Row>),
+}
+
+impl Value {
+    /// Words, made safe.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        Self::Text(SafeText::new(text))
+    }
+
+    /// As one number for a chart, where it is one; spans in seconds.
+    #[must_use]
+    pub fn as_number(&self) -> Option<f64> {
+        match self {
+            #[expect(clippy::cast_precision_loss, reason = "a chart needs no more than 52 bits")]
+            Self::Int(n) => Some(*n as f64),
+            Self::Number(n) => Some(*n),
+            #[expect(clippy::cast_precision_loss, reason = "a chart needs no more than 52 bits")]
+            Self::Bytes(b) => Some(b.0 as f64),
+            Self::Span(s) => Some(s.0.as_secs_f64()),
+            Self::NotApplicable
+            | Self::Null
+            | Self::Bool(_)
+            | Self::Text(_)
+            | Self::Lsn(_)
+            | Self::Time(_)
+            | Self::Rows(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotApplicable => f.write_str("does not apply"),
+            Self::Null => f.write_str("NULL"),
+            Self::Bool(true) => f.write_str("yes"),
+            Self::Bool(false) => f.write_str("no"),
+            Self::Int(n) => write!(f, "{n}"),
+            Self::Number(n) => write!(f, "{n:.1}"),
+            Self::Text(t) => write!(f, "{t}"),
+            Self::Bytes(b) => write!(f, "{b}"),
+            Self::Span(s) => write!(f, "{s}"),
+            Self::Lsn(l) => write!(f, "{l}"),
+            Self::Time(t) => write!(f, "{}", t.format("%Y-%m-%d %H:%M:%SZ")),
+            Self::Rows(rows) => write!(f, "{} rows", rows.len()),
+        }
+    }
+}
+
+/// One row of a table: column name to value. SQL's NULL is [`Value::Null`], never a missing column.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Row(pub BTreeMap<String, Value>);
+
+macro_rules! column {
+    ($(#[$doc:meta])* $name:ident, $variant:ident, $type:ty) => {
+        $(#[$doc])*
+        ///
+        /// # Errors
+        /// `Malformed` where the column is missing or of another type.
+        pub fn $name(&self, column: &str) -> Result<Option<$type>, Gap> {
+            match self.0.get(column) {
+                Some(Value::$variant(v)) => Ok(Some(v.clone())),
+                Some(Value::Null | Value::NotApplicable) => Ok(None),
+                Some(_) => Err(Gap::new(Reason::Malformed, &format!("column {column} has another type"))),
+                None => Err(Gap::new(Reason::Malformed, &format!("no column {column}"))),
+            }
+        }
+    };
+}
+
+impl Row {
+    column! {
+        /// A column of words; `None` for NULL.
+        text, Text, SafeText
+    }
+    column! {
+        /// A column of truth values; `None` for NULL.
+        bool, Bool, bool
+    }
+    column! {
+        /// A column of whole numbers; `None` for NULL.
+        int, Int, i64
+    }
+    column! {
+        /// A column of positions; `None` for NULL.
+        lsn, Lsn, Lsn
+    }
+    column! {
+        /// A column of amounts; `None` for NULL.
+        bytes, Bytes, Bytes
+    }
+    column! {
+        /// A column of lengths of time; `None` for NULL.
+        span, Span, Span
+    }
+    column! {
+        /// A column of moments; `None` for NULL.
+        time, Time, DateTime<Utc>
+    }
+
+    /// The row with one more column.
+    #[must_use]
+    pub fn with(mut self, column: &str, value: Value) -> Self {
+        self.0.insert(column.to_owned(), value);
+        self
+    }
+}

@@ -1,0 +1,10 @@
+//! PostgreSQL 13 to 18: physical replication, and databases that are restored from dumps.
+
+pub mod options;
+pub mod rules;
+pub mod signals;
+
+use super::System;
+
+/// The descriptor.
+pub static SYSTEM: System = System { name: "postgres", probes: &[], signals: signals::SIGNALS, rules: rules::RULES };
