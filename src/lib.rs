@@ -3,7 +3,9 @@
 //! The map of the house is in `../shared/design.md`; this page is replaced by it.
 
 pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod net;
 pub mod plan;
 pub mod readiness;
