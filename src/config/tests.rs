@@ -15,6 +15,7 @@ use crate::systems::{Declared, Fault, ProbeKind};
 /// Options with something of everything that an option type may hold.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only their shape matters here")]
 struct FakeOptions {
     /// Where.
     at: BTreeMap<String, String>,
@@ -213,9 +214,9 @@ fn each_mistake_has_its_place_and_what_would_be_right() {
 
 #[test]
 fn an_rpo_of_zero_is_kept_by_other_means_than_looking_often() {
-    assert_eq!(faults("rpo = \"30s\"", "rpo = \"0s\""), [String::new(); 0]);
+    assert!(faults("rpo = \"30s\"", "rpo = \"0s\"").is_empty());
     // Only what replicates must look often.
-    assert_eq!(faults("rpo = \"30s\"", "rpo = \"14s\""), [String::new(); 0]);
+    assert!(faults("rpo = \"30s\"", "rpo = \"14s\"").is_empty());
     assert_eq!(faults("rpo = \"30s\"", "rpo = \"13s\"").len(), 1);
 }
 
