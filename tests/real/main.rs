@@ -1,2 +1,5 @@
-#[test]
-fn t() {}
+//! Against real servers.
+
+#[path = "../support/postgres.rs"]
+mod pg;
+mod postgres;
