@@ -3,8 +3,11 @@
 //! The map of the house is in `../shared/design.md`; this page is replaced by it.
 
 pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod net;
 pub mod plan;
 pub mod readiness;
+pub mod report;
+pub mod store;
 pub mod systems;
