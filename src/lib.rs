@@ -4,6 +4,7 @@
 
 pub mod app;
 pub mod clock;
+pub mod collect;
 pub mod net;
 pub mod plan;
 pub mod readiness;
