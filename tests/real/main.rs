@@ -4,5 +4,8 @@
 
 #[path = "../support/faults/mod.rs"]
 mod faults;
+#[path = "../support/postgres.rs"]
+mod pg;
 
 mod faults_work;
+mod postgres;
