@@ -1,9 +1,14 @@
 //! DNS: the record that moves traffic, asked of every authoritative server and of the resolvers that users use, and
 //! the endpoints that it could name.
 
+mod askers;
+mod authoritative;
+mod exchange;
 pub mod options;
 mod parse;
+mod place;
 mod read;
+mod resolver;
 pub mod signals;
 
 pub use read::{AUTHORITATIVE, SYSTEM_RESOLVERS};
