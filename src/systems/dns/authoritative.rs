@@ -92,7 +92,7 @@ impl AuthoritativeLane {
         let close = deadline.checked_sub(MARGIN).unwrap_or(deadline);
         let mut work: Work = FuturesUnordered::new();
         let mut links = Vec::new();
-        self.begin(&mut work, &mut links, parse::fqdn(&self.dns.record)?, None, close).await;
+        self.begin(&mut work, &mut links, parse::fqdn(&self.dns.record)?, None, close);
         while let Ok(Some(done)) = timeout_at(close, work.next()).await {
             match done {
                 Done::Zone { link, zone } => self.found(&mut work, &mut links, link, zone, close),
@@ -105,10 +105,14 @@ impl AuthoritativeLane {
                         && links.len() < MOST_LINKS
                         && !links.iter().any(|l| l.name == next)
                     {
-                        self.begin(&mut work, &mut links, next, Some(link), close).await;
+                        self.begin(&mut work, &mut links, next, Some(link), close);
                     }
                 }
             }
+        }
+        for link in links.iter_mut().filter(|l| l.servers.is_empty() && l.gap.is_none()) {
+            let late = format!("the servers of {} were not found in time", parse::text(&link.name));
+            link.gap = Some(Gap::new(Reason::TimedOut, &late));
         }
         match links.first_mut().and_then(|l| l.gap.take()) {
             Some(gap) => Err(gap),
@@ -117,14 +121,7 @@ impl AuthoritativeLane {
     }
 
     /// Begins with one link: its zone as it was found before, or looks for it.
-    async fn begin(
-        &self,
-        work: &mut Work,
-        links: &mut Vec<LinkState>,
-        name: Name,
-        from: Option<usize>,
-        deadline: Instant,
-    ) {
+    fn begin(&self, work: &mut Work, links: &mut Vec<LinkState>, name: Name, from: Option<usize>, deadline: Instant) {
         let link = links.len();
         // A target in the same zone is at the same servers.
         let same = from.and_then(|f| links.get(f)).and_then(|l| l.zone.as_ref()).filter(|z| z.zone_of(&name)).is_some();
