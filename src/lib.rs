@@ -3,8 +3,10 @@
 //! The map of the house is in `../shared/design.md`; this page is replaced by it.
 
 pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod net;
 pub mod plan;
 pub mod readiness;
 pub mod systems;
+pub mod tui;
