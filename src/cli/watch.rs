@@ -36,6 +36,8 @@ pub struct Options {
 pub struct Loaded {
     /// The plans.
     pub plans: Vec<Arc<Plan>>,
+    /// The theme that the configuration asks for, where the command line does not.
+    pub theme: Option<String>,
     /// The rest of the process, which the plans need.
     pub back: Box<dyn Backstage>,
 }
@@ -60,7 +62,7 @@ const SOFTWARE: u8 = 70;
 
 /// Runs the board until a person leaves; returns the exit status.
 #[must_use]
-pub fn run(options: &Options, model: Model, load: Load) -> ExitCode {
+pub fn watch(options: &Options, model: Model, load: Load) -> ExitCode {
     if !terminal::usable() {
         tell("lifeboat: the board needs a terminal; for one sweep in text or JSON, use lifeboat check");
         return ExitCode::from(USAGE);
@@ -111,12 +113,12 @@ fn on_terminal(options: &Options, model: Model, load: Load) -> io::Result<(End, 
     let end = runtime.block_on(async {
         let signals = Signals::new()?;
         let signal = tokio::spawn(signals.forward(notices_in.clone()));
-        let outcome = notices_in.clone();
+        let (outcome, theme) = (notices_in.clone(), options.theme.clone());
         tokio::task::spawn_blocking(move || {
             let notice = match load() {
                 Ok(loaded) => {
                     let _ended = back_in.send(loaded.back);
-                    Notice::Configured(loaded.plans)
+                    Notice::Configured { plans: loaded.plans, theme: theme.or(loaded.theme) }
                 }
                 Err(failure) => Notice::Failed(failure),
             };

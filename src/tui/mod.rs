@@ -9,3 +9,8 @@ pub mod theme;
 pub mod widgets;
 
 pub use frame::{Drawn, draw};
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;

@@ -25,8 +25,13 @@ pub const BATCH: usize = 256;
 pub enum Notice {
     /// Something happened.
     Event(Event),
-    /// The plans were read.
-    Configured(Vec<Arc<Plan>>),
+    /// The configuration was read.
+    Configured {
+        /// The plans.
+        plans: Vec<Arc<Plan>>,
+        /// The theme that it asks for.
+        theme: Option<String>,
+    },
     /// The session cannot go on.
     Failed(Failure),
     /// The terminal asks this process to stop until it is continued.
@@ -223,7 +228,10 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
             News::Polled(polled) => Event::Polled(polled),
             News::Woke => Event::Woke,
             News::InputEnded => return Ok(Some(End::Ended)),
-            News::Notice(Notice::Configured(plans)) => {
+            News::Notice(Notice::Configured { plans, theme }) => {
+                if let Some(theme) = theme {
+                    self.app.view.theme = theme;
+                }
                 self.app.configure(plans.clone(), at);
                 self.outside.start(&plans);
                 self.dirty = true;
