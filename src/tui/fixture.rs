@@ -187,7 +187,7 @@ pub fn looks(plan: &Plan, health: Health, now: Now) -> Vec<Polled> {
                 s if s == WRITABLE.as_str() => Value::Bool(east),
                 s if s == FLUSHED.as_str() && east => Value::Lsn(lsn),
                 s if (s == RECEIVED.as_str() || s == REPLAYED.as_str()) && !east => {
-                    Value::Lsn(if health == Health::PrimaryGone { Lsn(0x5_0000_0000 + 100_000 * 20_000) } else { lsn })
+                    Value::Lsn(if health == Health::PrimaryGone { Lsn(0x5_0000_0000 + 100_060 * 20_000) } else { lsn })
                 }
                 s if s == SYSTEM_ID.as_str() => Value::text("7301"),
                 s if s == TIMELINE.as_str() => Value::Int(3),

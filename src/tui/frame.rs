@@ -46,7 +46,7 @@ pub fn draw(buf: &mut Buffer, app: &App, look: Look, now: Now) -> Drawn {
     let mut drawn = Drawn::default();
     let mut pen = Pen::new(buf, &theme, area);
     if area.width < LEAST.0 || area.height < LEAST.1 {
-        pen.put(0, 0, "lifeboat: this terminal is too small", area.width, Role::Plain);
+        pen.put(0, 0, "too small for lifeboat", area.width, Role::Plain);
         pen.put(0, 1, &format!("{}x{} needed", LEAST.0, LEAST.1), area.width, Role::Dim);
     } else {
         let top = header(&mut pen, app, now);
@@ -87,13 +87,21 @@ fn header(pen: &mut Pen<'_>, app: &App, now: Now) -> u16 {
         Screen::Help => "help".into(),
     };
     let cols = pen.cols();
-    let clock = now.wall.format("%H:%MZ").to_string();
+    let clock = app.view.moment(now).wall.format("%H:%MZ").to_string();
     pen.put_right(cols.saturating_sub(1), 0, &clock, Role::Dim);
-    let counts = counts(app);
-    let cells: usize = counts.iter().map(|(t, _)| width(t)).sum();
+    // The words give way to the screen's name; the glyphs and numbers stay.
+    let mut cells = 0;
+    let mut shown = Line::new();
+    for words in [true, false] {
+        shown = counts(app, words);
+        cells = shown.iter().map(|(t, _)| width(t)).sum::<usize>();
+        if cells + width(&screen) + 22 <= usize::from(cols) {
+            break;
+        }
+    }
     let mut right = cols.saturating_sub(8);
     let start = right.saturating_sub(u16::try_from(cells).unwrap_or(u16::MAX));
-    pen.part(0, 0, right, 1).line(start, 0, &counts);
+    pen.part(0, 0, right, 1).line(start, 0, &shown);
     right = start;
     let x = pen.put(1, 0, "lifeboat", right, Role::Title);
     pen.put(x + 2, 0, &screen, right.saturating_sub(x + 3), Role::Plain);
@@ -107,9 +115,8 @@ fn header(pen: &mut Pen<'_>, app: &App, now: Now) -> u16 {
     };
     if let Some(frozen) = &app.view.frozen {
         let minutes = now.since(frozen.at).as_secs() / 60;
-        let age = if minutes == 0 { "less than a minute ago".into() } else { format!("{minutes} min ago") };
         let at = frozen.at.wall.format("%H:%M:%SZ");
-        banner(&format!("FROZEN at {at}, {age}: this is not now. f goes on; any worsening does too"));
+        banner(&format!("FROZEN at {at}, {minutes} min ago. f thaws; so does anything that gets worse"));
     }
     if let Some(warning) = &app.view.warning {
         banner(warning);
@@ -118,7 +125,7 @@ fn header(pen: &mut Pen<'_>, app: &App, now: Now) -> u16 {
 }
 
 /// How many plans there are of each verdict, worst first.
-fn counts(app: &App) -> Line {
+fn counts(app: &App, words: bool) -> Line {
     let statuses: Vec<_> = match &app.view.frozen {
         Some(f) => f.statuses.iter().collect(),
         None => app.model.statuses().collect(),
@@ -131,11 +138,13 @@ fn counts(app: &App) -> Line {
             n -= under_way.min(n);
         }
         if n > 0 {
-            out.push((format!("{} {n} {}  ", glyph(verdict), verdict.word()), Role::of(verdict)));
+            let word = if words { format!(" {}", verdict.word()) } else { String::new() };
+            out.push((format!("{} {n}{word}  ", glyph(verdict)), Role::of(verdict)));
         }
     }
     if under_way > 0 {
-        out.push((format!("… {under_way} looking  "), Role::Looking));
+        let word = if words { " looking" } else { "" };
+        out.push((format!("… {under_way}{word}  "), Role::Looking));
     }
     out
 }
@@ -177,6 +186,10 @@ fn footer(pen: &mut Pen<'_>, app: &App, y: u16) {
     }
     // The dangerous keys keep their place apart; the ordinary ones give way.
     let mut room = cols.saturating_sub(1);
+    if let (true, Some(why)) = (cols < 110, why) {
+        let keys: Vec<String> = danger.iter().flat_map(|b| b.keys.first()).map(|k| keymap::name(*k)).collect();
+        right = vec![(format!("{} off: {why} ", keys.join(" ")), Role::Dim)];
+    }
     if !right.is_empty() && cells(&right) + 30 < cols {
         room = cols.saturating_sub(cells(&right));
         pen.line(room, y, &right);
@@ -209,7 +222,7 @@ fn overlay(pen: &mut Pen<'_>, app: &App) {
             }
         }
         Overlay::Sort { chosen } => {
-            let (w, h) = (cols.min(56), 6.min(rows));
+            let (w, h) = (cols.min(68), 6.min(rows));
             let mut frame = pen.part((cols - w) / 2, (rows - h) / 3, w, h);
             let mut inner = frame.framed("order");
             for (y, sort) in (0_u16..).zip(Sort::ALL) {

@@ -195,6 +195,226 @@ fn every_size_draws() {
     }
 }
 
+mod the_loop {
+    use super::*;
+    use crate::app::{Memory, Polled};
+    use crate::plan::{LaneId, Plan};
+    use crate::tui::run::{End, Failure, Inbox, Notice, Outside, Session};
+    use futures_util::{StreamExt, stream};
+    use ratatui::Terminal;
+    use ratatui::backend::{Backend, ClearType, TestBackend, WindowSize};
+    use ratatui::buffer::Cell;
+    use ratatui::layout::{Position, Size};
+    use std::cell::RefCell;
+    use std::convert::Infallible;
+    use std::io;
+    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tokio::sync::mpsc;
+    use tokio::time::Instant;
+
+    /// Counts frames, and the cells that each sent.
+    #[derive(Clone, Default)]
+    struct Frames(Rc<RefCell<Vec<usize>>>);
+
+    struct Counting(TestBackend, Frames);
+
+    impl Backend for Counting {
+        type Error = Infallible;
+        fn draw<'a, I: Iterator<Item = (u16, u16, &'a Cell)>>(&mut self, content: I) -> Result<(), Infallible> {
+            let cells: Vec<_> = content.collect();
+            self.1.0.borrow_mut().push(cells.len());
+            self.0.draw(cells.into_iter())
+        }
+        fn hide_cursor(&mut self) -> Result<(), Infallible> {
+            self.0.hide_cursor()
+        }
+        fn show_cursor(&mut self) -> Result<(), Infallible> {
+            self.0.show_cursor()
+        }
+        fn get_cursor_position(&mut self) -> Result<Position, Infallible> {
+            self.0.get_cursor_position()
+        }
+        fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> Result<(), Infallible> {
+            self.0.set_cursor_position(position)
+        }
+        fn clear(&mut self) -> Result<(), Infallible> {
+            self.0.clear()
+        }
+        fn clear_region(&mut self, clear_type: ClearType) -> Result<(), Infallible> {
+            self.0.clear_region(clear_type)
+        }
+        fn size(&self) -> Result<Size, Infallible> {
+            self.0.size()
+        }
+        fn window_size(&mut self) -> Result<WindowSize, Infallible> {
+            self.0.window_size()
+        }
+        fn flush(&mut self) -> Result<(), Infallible> {
+            self.0.flush()
+        }
+    }
+
+    /// What the loop asked for.
+    #[derive(Clone, Default)]
+    struct Asked(Rc<RefCell<Vec<String>>>);
+
+    impl Outside for Asked {
+        fn start(&mut self, plans: &[Arc<Plan>]) {
+            self.0.borrow_mut().push(format!("start {}", plans.len()));
+        }
+        fn poll_now(&mut self, lanes: &[LaneId]) {
+            self.0.borrow_mut().push(format!("poll {}", lanes.len()));
+        }
+        fn remember(&mut self, memories: Vec<Memory>) {
+            assert!(!memories.is_empty());
+        }
+        fn suspend(&mut self) -> io::Result<()> {
+            self.0.borrow_mut().push("suspend".into());
+            Ok(())
+        }
+        fn resume(&mut self) -> io::Result<()> {
+            self.0.borrow_mut().push("resume".into());
+            Ok(())
+        }
+    }
+
+    /// The paused clock: the fixture's 61st second when it is first asked in a test.
+    fn clock() -> Now {
+        thread_local! { static FIRST: Instant = Instant::now(); }
+        FIRST.with(|first| at(61).plus(first.elapsed()))
+    }
+
+    struct Rig {
+        frames: Frames,
+        asked: Asked,
+        notices: mpsc::Sender<Notice>,
+        polls: mpsc::Sender<Polled>,
+        input: mpsc::Sender<Event>,
+    }
+
+    /// Runs the loop on an app beside `play`, until it ends.
+    async fn run<F: Future<Output = ()>>(mut app: App, play: impl FnOnce(Rig) -> F) -> (End, App) {
+        clock();
+        let (notices_in, notices) = mpsc::channel(64);
+        let (polls_in, polls) = mpsc::channel(256);
+        let (input_in, input_out) = mpsc::channel::<Event>(512);
+        let input = stream::unfold(input_out, |mut rx| async move { rx.recv().await.map(|e| (e, rx)) }).boxed_local();
+        let (frames, asked) = (Frames::default(), Asked::default());
+        let backend = Counting(TestBackend::new(app.view.cols, app.view.rows), frames.clone());
+        let mut terminal = Terminal::new(backend).unwrap();
+        let rig = Rig { frames, asked: asked.clone(), notices: notices_in, polls: polls_in, input: input_in };
+        let mut session = Session::new(&mut terminal, &mut app, asked, PLAIN, clock);
+        let (end, ()) = tokio::join!(session.run(Inbox { notices, polls }, input), play(rig));
+        (end.unwrap(), app)
+    }
+
+    fn press(c: char) -> Event {
+        Event::Key(Key { code: KeyCode::Char(c), ctrl: false })
+    }
+
+    async fn pass(millis: u64) {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_changed_is_nothing_drawn() {
+        let mut app = fixture::normal(80, 24);
+        app.view.top = 0;
+        let (end, _) = run(app, async |rig| {
+            rig.input.send(press('j')).await.unwrap();
+            pass(100).await;
+            assert_eq!(rig.frames.0.borrow().len(), 1);
+            // A key without a meaning, and a look that finds all as it was.
+            rig.input.send(press('x')).await.unwrap();
+            let plan = fixture::plan("payments", 1);
+            for polled in fixture::looks(&plan, Health::Fine, clock()) {
+                rig.polls.send(polled).await.unwrap();
+            }
+            pass(1_000).await;
+            assert_eq!(rig.frames.0.borrow().len(), 1, "{:?}", rig.frames.0.borrow());
+            rig.input.send(press('q')).await.unwrap();
+        })
+        .await;
+        assert_eq!(end, End::Quit);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_is_one_frame() {
+        let (_, app) = run(fixture::normal(80, 24), async |rig| {
+            for _ in 0..200 {
+                rig.input.send(press('j')).await.unwrap();
+            }
+            pass(5).await;
+            assert_eq!(rig.frames.0.borrow().len(), 1);
+            for c in ['k', 'k', 'k'] {
+                rig.input.send(press(c)).await.unwrap();
+                pass(1).await;
+            }
+            pass(40).await;
+            assert_eq!(rig.frames.0.borrow().len(), 2, "three keys within one frame's time are one frame");
+            rig.input.send(press('q')).await.unwrap();
+        })
+        .await;
+        assert_eq!(app.view.cursor(), Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_turns_to_unknown_by_itself() {
+        let (_, app) = run(fixture::normal(80, 24), async |rig| {
+            pass(20_000).await;
+            assert!(!rig.frames.0.borrow().is_empty());
+            rig.notices.send(Notice::Event(Event::Ended("SIGTERM".into()))).await.unwrap();
+        })
+        .await;
+        let status = app.model.status(&PlanId::new("payments")).unwrap();
+        assert_eq!(status.readiness, crate::readiness::Verdict::Unknown);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_minute_sends_a_few_cells() {
+        // Nothing arrives and nothing may age: a board without plans, but for the minute of its clock.
+        let (_, _) = run(fixture::starting(&[], 80, 24), async |rig| {
+            rig.input.send(press('j')).await.unwrap();
+            pass(100).await;
+            rig.frames.0.borrow_mut().clear();
+            pass(60_000).await;
+            assert_eq!(rig.frames.0.borrow().len(), 1);
+            assert!(rig.frames.0.borrow().iter().sum::<usize>() <= 4);
+            rig.input.send(press('q')).await.unwrap();
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_rest_of_the_process_says_is_done() {
+        let (end, _) = run(fixture::reading(80, 24), async |rig| {
+            let plans = vec![fixture::plan("payments", 1)];
+            rig.notices.send(Notice::Configured { plans, theme: Some("mono".into()) }).await.unwrap();
+            pass(50).await;
+            rig.input.send(press('r')).await.unwrap();
+            let suspend = Event::Key(Key { code: KeyCode::Char('z'), ctrl: true });
+            rig.input.send(suspend).await.unwrap();
+            pass(50).await;
+            rig.notices.send(Notice::Stop).await.unwrap();
+            rig.notices.send(Notice::Continued).await.unwrap();
+            pass(50).await;
+            assert_eq!(*rig.asked.0.borrow(), ["start 1", "poll 7", "suspend", "suspend", "resume"]);
+            let failure = Failure { text: "no".into(), status: 65 };
+            rig.notices.send(Notice::Failed(failure)).await.unwrap();
+        })
+        .await;
+        assert_eq!(end, End::Failed(Failure { text: "no".into(), status: 65 }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_the_input_is_the_end() {
+        let (end, _) = run(fixture::normal(80, 24), async |rig| drop(rig.input)).await;
+        assert_eq!(end, End::Ended);
+    }
+}
+
 mod properties {
     use super::*;
     use proptest::prelude::*;

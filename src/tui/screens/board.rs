@@ -62,7 +62,8 @@ pub fn draw(pen: &mut Pen<'_>, app: &App, ages: &Ages, drawn: &mut Drawn) {
         return;
     }
     let cursor = view.cursor();
-    let rows = pen.rows().saturating_sub(1);
+    let spoken = u16::from(view.says_why() && pen.rows() > 6);
+    let rows = pen.rows().saturating_sub(1 + spoken);
     let mut y = 1;
     let mut below = 0;
     for (index, status) in view.shown.iter().enumerate().skip(view.top) {
@@ -82,6 +83,10 @@ pub fn draw(pen: &mut Pen<'_>, app: &App, ages: &Ages, drawn: &mut Drawn) {
         draw_row(&mut row, status, &c, ages, selected);
         y += h;
     }
+    if let Some(status) = cursor.and_then(|at| view.shown.get(at)).filter(|_| spoken > 0) {
+        let text = selected_in_full(status);
+        pen.put(1, pen.rows().saturating_sub(1), &text, cols.saturating_sub(2), Role::Dim);
+    }
     // How much there is above and below goes over the column heads: no row of its own.
     let mut more = String::new();
     if view.top > 0 {
@@ -97,6 +102,12 @@ pub fn draw(pen: &mut Pen<'_>, app: &App, ages: &Ages, drawn: &mut Drawn) {
         more = format!("/{}: {} of {}  {more}", view.filter, view.shown.len(), app.model.statuses().len());
     }
     pen.put_right(cols.saturating_sub(1), 0, &more, Role::Accent);
+}
+
+/// The selected plan's reason, over the whole width.
+fn selected_in_full(status: &PlanStatus) -> String {
+    let face = face(status);
+    if face.why.is_empty() { String::new() } else { format!("{}: {}", status.plan.id, face.why) }
 }
 
 fn heads(pen: &mut Pen<'_>, c: &Columns) {

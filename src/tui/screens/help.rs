@@ -8,7 +8,7 @@ use crate::tui::theme::{Role, glyph};
 use crate::tui::widgets::pen::Pen;
 use crate::tui::widgets::text::Line;
 
-const fn place(mode: Mode) -> &'static str {
+const fn name_of(mode: Mode) -> &'static str {
     match mode {
         Mode::Board => "board",
         Mode::Plan => "plan",
@@ -33,20 +33,20 @@ pub fn draw(pen: &mut Pen<'_>, app: &App) {
     lines.push(Line::new());
     for binding in KEYMAP {
         let keys: Vec<String> = binding.keys.iter().map(|k| keymap::name(*k)).collect();
-        let where_ = if binding.modes.len() >= 4 {
+        let place = if binding.modes.len() >= 4 {
             "everywhere".to_owned()
         } else {
-            binding.modes.iter().map(|m| place(*m)).collect::<Vec<_>>().join(", ")
+            binding.modes.iter().map(|m| name_of(*m)).collect::<Vec<_>>().join(" ")
         };
-        let mut help = binding.help.to_owned();
-        if let Some(why) = keymap::off(binding.action, &app.view) {
-            help = format!("{help} (off: {why})");
-        }
+        let (help, place) = match keymap::off(binding.action, &app.view) {
+            Some(why) => (format!("{} (off: {why})", binding.help), String::new()),
+            None => (binding.help.to_owned(), place),
+        };
         let role = if binding.action.dangerous() { Role::Danger } else { Role::Accent };
         lines.push(vec![
-            (format!("  {:<16}", keys.join(" ")), role),
-            (format!("{help:<52} "), Role::Plain),
-            (where_, Role::Dim),
+            (format!("  {:<15}", keys.join(" ")), role),
+            (format!("{help:<42} "), Role::Plain),
+            (place, Role::Dim),
         ]);
     }
     let rows = usize::from(pen.rows());
