@@ -137,7 +137,7 @@ fn network(dir: &Path) -> Option<&'static str> {
         (0x7375_7245, "Coda"),
     ];
     let stat = rustix::fs::statfs(dir).ok()?;
-    #[expect(clippy::cast_sign_loss, clippy::cast_lossless, reason = "a magic number, not a quantity")]
+    #[expect(clippy::cast_sign_loss, reason = "a magic number, not a quantity")]
     let kind = stat.f_type as u64 & 0xffff_ffff;
     KINDS.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name)
 }

@@ -1,0 +1,301 @@
+//! One look at everything.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::{Checked, Memory, Model, Polled};
+use crate::clock;
+use crate::plan::{Area, Now, Plan, Span};
+use crate::readiness::{Gap, Reading, Reason};
+use crate::report::{self, PlanReport, Report, Style};
+use crate::store::{self, Store};
+use crate::systems;
+
+use super::args::{CheckArgs, Format};
+use super::console::Console;
+use super::{EXIT_FAILED, EXIT_USAGE};
+
+/// From when on progress is shown.
+const LASTS: Duration = Duration::from_millis(500);
+/// How long the end may take: what was seen is then on disk, or is given up.
+const CLOSING: Duration = Duration::from_secs(2);
+/// How long past its budget a sweep is waited for: it keeps the budget by itself, this is for a fault of ours.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A sweep under way.
+pub type Sweeping<'a> = Pin<Box<dyn Future<Output = Vec<Memory>> + 'a>>;
+
+/// Looks at every lane of these plans once, within a budget, into the model; tells how many lanes are done of how many.
+/// Returns what is to be remembered.
+pub trait Sweep {
+    /// Does it.
+    fn sweep<'a>(
+        &'a mut self,
+        model: &'a mut Model,
+        plans: &'a [Arc<Plan>],
+        budget: Duration,
+        progress: &'a mut dyn FnMut(usize, usize),
+    ) -> Sweeping<'a>;
+}
+
+/// Checks these plans and prints what it found. Returns the exit code: the verdict's, 64 for a plan that is not there, 130
+/// and 143 when it was interrupted. `state` is where the history is kept; without one, or where it cannot be used, the
+/// check goes on without.
+pub async fn check(
+    args: &CheckArgs,
+    plans: &[Arc<Plan>],
+    state: Option<&Path>,
+    sweep: &mut dyn Sweep,
+    console: &mut Console<'_>,
+) -> u8 {
+    let chosen = match choose(args, plans) {
+        Ok(chosen) => chosen,
+        Err(why) => {
+            console.note(&why);
+            return EXIT_USAGE;
+        }
+    };
+    let mut parts = Vec::new();
+    for plan in &chosen {
+        match report::restrict(plan, &args.areas) {
+            Some(part) => parts.push(part),
+            None => console.note(&format!("{}: neither requires nor probes {}", plan.id, scope(&args.areas))),
+        }
+    }
+    let store = match state {
+        Some(dir) => open(dir, console).await,
+        None => None,
+    };
+    let mut model =
+        Model::new(systems::rules(), systems::SYSTEMS.iter().flat_map(|s| s.signals.iter()), clock::boot_id());
+    model.configure(parts.clone(), clock::now());
+    if let Some(store) = &store {
+        match store.history(&parts.iter().map(|p| p.id.clone()).collect::<Vec<_>>()) {
+            Ok(past) => model.remember(past),
+            Err(e) => console.note(&format!("without history: {e}")),
+        }
+    }
+    let mut memories = match watched(sweep, &mut model, &parts, args.timeout.0, console).await {
+        Ok(memories) => memories,
+        Err(interrupted) => return interrupted,
+    };
+    let now = clock::now();
+    for late in unread(&model, &parts, args.timeout, now) {
+        memories.extend(model.polled(late));
+    }
+    memories.extend(model.settle(now).1);
+    finish(args, &model, &parts, store, memories, now, console)
+}
+
+/// Prints, keeps, and says how it went.
+fn finish(
+    args: &CheckArgs,
+    model: &Model,
+    plans: &[Arc<Plan>],
+    store: Option<Store>,
+    memories: Vec<Memory>,
+    now: Now,
+    console: &mut Console<'_>,
+) -> u8 {
+    let scope = scope(&args.areas);
+    let mut report = Report { at: now, machine: machine(), areas: args.areas.clone(), plans: Vec::new() };
+    for plan in plans {
+        let Some(status) = model.status(&plan.id) else { continue };
+        let status = report::within(status, &args.areas);
+        let before = match store.as_ref().map(|s| s.last_check(&plan.id, &scope)) {
+            Some(Ok(before)) => before,
+            Some(Err(e)) => {
+                console.note(&format!("without the last check: {e}"));
+                None
+            }
+            None => None,
+        };
+        report.plans.push(PlanReport { status, before });
+    }
+    let text = match args.format {
+        Format::Text => Ok(report::text(&report, Style { quiet: args.quiet, ..console.style })),
+        Format::Json => report::json(&report).map_err(std::io::Error::other),
+    };
+    let printed = text.and_then(|text| console.print(&text));
+    if let Some(store) = store {
+        store.remember(memories);
+        for plan in &report.plans {
+            store.save_check(&scope, Checked::of(&plan.status));
+        }
+        if let Err(e) = store.close(CLOSING) {
+            console.note(&format!("history: {e}"));
+        }
+    }
+    match printed {
+        Ok(()) => report.exit_code(),
+        Err(e) => {
+            console.note(&format!("the report cannot be written: {e}"));
+            EXIT_FAILED
+        }
+    }
+}
+
+/// The plans that were asked for, as they are configured; all where none was named.
+fn choose(args: &CheckArgs, plans: &[Arc<Plan>]) -> Result<Vec<Arc<Plan>>, String> {
+    let asked: Vec<&str> = args.plans().collect();
+    for name in &asked {
+        if !plans.iter().any(|p| p.id.as_str() == *name) {
+            let near = nearest(name, plans.iter().map(|p| p.id.as_str()));
+            let hint = near.map(|n| format!("; did you mean \"{n}\"?")).unwrap_or_default();
+            return Err(format!("no plan \"{}\"{hint}", crate::plan::SafeText::new(name)));
+        }
+    }
+    let wanted = |p: &&Arc<Plan>| asked.is_empty() || asked.contains(&p.id.as_str());
+    Ok(plans.iter().filter(wanted).cloned().collect())
+}
+
+/// The name that is nearest to what was written, if one is near enough to be meant.
+fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let most = (written.chars().count() / 3).max(1);
+    names.map(|n| (distance(written, n), n)).filter(|(d, _)| *d <= most).min().map(|(_, n)| n)
+}
+
+/// Levenshtein's distance, in characters.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut next = vec![i + 1];
+        for ((y, up), diagonal) in b.iter().zip(row.iter().skip(1)).zip(&row) {
+            let left = next.last().copied().unwrap_or(0);
+            next.push((diagonal + usize::from(x != *y)).min(up + 1).min(left + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+/// What a check of these areas is kept as; empty for all.
+fn scope(areas: &[Area]) -> String {
+    let mut names: Vec<&str> = areas.iter().map(|a| a.name()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.join(",")
+}
+
+async fn open(dir: &Path, console: &mut Console<'_>) -> Option<Store> {
+    let path = dir.to_path_buf();
+    match tokio::task::spawn_blocking(move || store::open(&path)).await {
+        Ok(Ok(store)) => {
+            for note in store.notes() {
+                console.note(note.as_str());
+            }
+            Some(store)
+        }
+        Ok(Err(e)) => {
+            console.note(&format!("without history: {e}"));
+            None
+        }
+        Err(_) => {
+            console.note("without history: a fault in lifeboat itself");
+            None
+        }
+    }
+}
+
+/// Sweeps, shows progress where somebody waits, and gives up when it is interrupted. The error is the exit code.
+async fn watched(
+    sweep: &mut dyn Sweep,
+    model: &mut Model,
+    plans: &[Arc<Plan>],
+    budget: Duration,
+    console: &mut Console<'_>,
+) -> Result<Vec<Memory>, u8> {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        console.note("signals cannot be watched");
+        return Err(EXIT_FAILED);
+    };
+    let done = Cell::new((0_usize, plans.iter().flat_map(|p| &p.probes).map(|p| p.lanes.len()).sum::<usize>()));
+    let mut tell = |finished, all| done.set((finished, all));
+    let mut work = sweep.sweep(model, plans, budget, &mut tell);
+    let begun = tokio::time::Instant::now();
+    let mut tick = tokio::time::interval_at(begun + LASTS, Duration::from_millis(200));
+    let over = tokio::time::sleep_until(begun + budget + GRACE);
+    tokio::pin!(over);
+    let mut shown = false;
+    let result = loop {
+        tokio::select! {
+            biased;
+            _ = interrupt.recv() => break Err(130),
+            _ = terminate.recv() => break Err(143),
+            memories = &mut work => break Ok(memories),
+            () = &mut over => break Ok(Vec::new()),
+            _ = tick.tick() => {
+                let (finished, all) = done.get();
+                shown = true;
+                console.progress(&format!("looking: {finished} of {all}, {} s", begun.elapsed().as_secs()));
+            }
+        }
+    };
+    drop(work);
+    if shown {
+        console.progress("");
+    }
+    result
+}
+
+/// A look that failed for want of time, for each lane that was not looked at.
+fn unread(model: &Model, plans: &[Arc<Plan>], budget: Span, now: Now) -> Vec<Polled> {
+    let gap = Gap::new(Reason::TimedOut, &format!("not read within the {budget} of this check"));
+    let mut late = Vec::new();
+    for plan in plans {
+        for probe in &plan.probes {
+            for lane in probe.lanes.iter().map(|l| (probe.lane_id(l), l)) {
+                let (id, lane) = lane;
+                if model.readings(&plan.id).is_some_and(|r| r.outcomes(&id).len() > 0) {
+                    continue;
+                }
+                let reading = |signal: &crate::plan::SignalId| Reading {
+                    key: id.key(signal.clone()),
+                    value: Err(gap.clone()),
+                    asked: now,
+                    answered: now,
+                    as_of: None,
+                };
+                let readings = lane.expects.iter().map(reading).collect();
+                late.push(Polled { lane: id.clone(), asked: now, answered: now, readings });
+            }
+        }
+    }
+    late
+}
+
+/// This machine's name, for whoever reads the report elsewhere.
+fn machine() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    crate::plan::SafeText::new(name.trim()).as_str().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_near_is_offered() {
+        let names = ["payments", "mail", "search"];
+        assert_eq!(nearest("paymnets", names.into_iter()), Some("payments"));
+        assert_eq!(nearest("mial", names.into_iter()), None, "two letters of four are another word");
+        assert_eq!(nearest("mai", names.into_iter()), Some("mail"));
+        assert_eq!(nearest("zzz", names.into_iter()), None);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn areas_make_the_same_scope_in_any_order() {
+        assert_eq!(scope(&[Area::Replication, Area::Dns, Area::Dns]), "dns,replication");
+        assert_eq!(scope(&[]), "");
+    }
+}

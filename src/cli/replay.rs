@@ -1,0 +1,84 @@
+//! A recorded session, played again.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::app::{Event, History, Model};
+use crate::plan::{Now, Plan};
+use crate::report::{self, PlanReport, Report};
+use crate::store::recording::Header;
+use crate::systems;
+
+pub use crate::store::recording::{Recording, RecordingError};
+
+use super::EXIT_FAILED;
+use super::console::Console;
+
+/// Folds a recording into the state that the session ended with, and the moment of its last event. What the screen shows
+/// is not part of it. `plans` makes the plans from the recorded configuration.
+///
+/// # Errors
+/// Whatever `plans` cannot make of the configuration.
+pub fn fold<E>(
+    recording: &Recording,
+    plans: impl FnOnce(&Header) -> Result<Vec<Arc<Plan>>, E>,
+) -> Result<(Model, Now), E> {
+    let header = &recording.header;
+    let mut model =
+        Model::new(systems::rules(), systems::SYSTEMS.iter().flat_map(|s| s.signals.iter()), header.boot.clone());
+    model.configure(plans(header)?, header.started);
+    let mut at = header.started;
+    for stamped in &recording.events {
+        // Events are stamped where they enter, and may arrive out of order: the state never goes back in time.
+        if stamped.at.boot > at.boot {
+            at = stamped.at;
+        }
+        match &stamped.event {
+            Event::Polled(polled) => drop(model.polled(polled.clone())),
+            Event::Remembered(past) => model.remember(History::clone(past)),
+            Event::Woke
+            | Event::Key(_)
+            | Event::Pasted
+            | Event::Resized { .. }
+            | Event::StoreFailed(_)
+            | Event::Ended(_) => {}
+        }
+        model.settle(at);
+    }
+    Ok((model, at))
+}
+
+/// `replay --print`: prints the report of the moment at which the recording ends. Returns the exit code that a `check`
+/// would have had then, or 70 where the recording cannot be read.
+pub fn print<E: std::fmt::Display>(
+    path: &Path,
+    plans: impl FnOnce(&Header) -> Result<Vec<Arc<Plan>>, E>,
+    console: &mut Console<'_>,
+) -> u8 {
+    let recording = match Recording::open(path) {
+        Ok(recording) => recording,
+        Err(e) => {
+            console.note(&e.to_string());
+            return EXIT_FAILED;
+        }
+    };
+    if recording.cut {
+        console.note(&format!("{}: the last line is cut; the session was killed", path.display()));
+    }
+    let (model, at) = match fold(&recording, plans) {
+        Ok(folded) => folded,
+        Err(e) => {
+            console.note(&format!("the recorded configuration: {e}"));
+            return EXIT_FAILED;
+        }
+    };
+    let plans = model.statuses().map(|s| PlanReport { status: s.as_ref().clone(), before: None }).collect();
+    let report = Report { at, machine: String::new(), areas: Vec::new(), plans };
+    match console.print(&report::text(&report, console.style)) {
+        Ok(()) => report.exit_code(),
+        Err(e) => {
+            console.note(&format!("the report cannot be written: {e}"));
+            EXIT_FAILED
+        }
+    }
+}
