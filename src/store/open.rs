@@ -108,7 +108,9 @@ fn migrate(conn: &mut Connection, path: &Path, scripts: &[&str]) -> Result<(), S
         }
         Ok(version)
     };
-    if judge(versions(conn).map_err(fail)?)? == known {
+    // These are three looks, between which another process may migrate: only the usual answer is taken from them.
+    let (application, version, _) = versions(conn).map_err(fail)?;
+    if application == APPLICATION && version == known {
         return Ok(());
     }
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
