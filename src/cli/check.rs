@@ -1,15 +1,15 @@
 //! One look at everything.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{Checked, Memory, Model, Polled};
+use crate::app::{Change, Checked, Memory, Model, Polled};
 use crate::clock;
 use crate::plan::{Area, Now, Plan, Span};
 use crate::readiness::{Gap, Reading, Reason};
@@ -40,7 +40,7 @@ pub trait Sweep {
         model: &'a mut Model,
         plans: &'a [Arc<Plan>],
         budget: Duration,
-        progress: &'a mut dyn FnMut(usize, usize),
+        progress: &'a mut (dyn FnMut(usize, usize) + Send),
     ) -> Sweeping<'a>;
 }
 
@@ -124,7 +124,7 @@ fn finish(
     };
     let printed = text.and_then(|text| console.print(&text));
     if let Some(store) = store {
-        store.remember(memories);
+        store.remember(last_changes(memories));
         for plan in &report.plans {
             store.save_check(&scope, Checked::of(&plan.status));
         }
@@ -139,6 +139,24 @@ fn finish(
             EXIT_FAILED
         }
     }
+}
+
+/// What is to be remembered, with one change at most for each plan: while a check looks a second time, its verdicts are
+/// not what it found. What it is a change from, only the history knows.
+fn last_changes(memories: Vec<Memory>) -> Vec<Memory> {
+    let mut kept: Vec<Memory> = Vec::with_capacity(memories.len());
+    let mut changed: Vec<Change> = Vec::new();
+    for memory in memories {
+        match memory {
+            Memory::Change(change) => {
+                changed.retain(|c| c.plan != change.plan);
+                changed.push(Change { from: None, ..change });
+            }
+            Memory::Sample { .. } | Memory::Active { .. } | Memory::Point { .. } => kept.push(memory),
+        }
+    }
+    kept.extend(changed.into_iter().map(Memory::Change));
+    kept
 }
 
 /// The plans that were asked for, as they are configured; all where none was named.
@@ -217,8 +235,12 @@ async fn watched(
         console.note("signals cannot be watched");
         return Err(EXIT_FAILED);
     };
-    let done = Cell::new((0_usize, plans.iter().flat_map(|p| &p.probes).map(|p| p.lanes.len()).sum::<usize>()));
-    let mut tell = |finished, all| done.set((finished, all));
+    let lanes = plans.iter().flat_map(|p| &p.probes).map(|p| p.lanes.len()).sum();
+    let (done, of) = (AtomicUsize::new(0), AtomicUsize::new(lanes));
+    let mut tell = |finished, all| {
+        done.store(finished, Ordering::Relaxed);
+        of.store(all, Ordering::Relaxed);
+    };
     let mut work = sweep.sweep(model, plans, budget, &mut tell);
     let begun = tokio::time::Instant::now();
     let mut tick = tokio::time::interval_at(begun + LASTS, Duration::from_millis(200));
@@ -233,7 +255,7 @@ async fn watched(
             memories = &mut work => break Ok(memories),
             () = &mut over => break Ok(Vec::new()),
             _ = tick.tick() => {
-                let (finished, all) = done.get();
+                let (finished, all) = (done.load(Ordering::Relaxed), of.load(Ordering::Relaxed));
                 shown = true;
                 console.progress(&format!("looking: {finished} of {all}, {} s", begun.elapsed().as_secs()));
             }

@@ -65,13 +65,15 @@ pub fn print<E: std::fmt::Display>(
     if recording.cut {
         console.note(&format!("{}: the last line is cut; the session was killed", path.display()));
     }
-    let (model, at) = match fold(&recording, plans) {
+    let (model, ended) = match fold(&recording, plans) {
         Ok(folded) => folded,
         Err(e) => {
             console.note(&format!("the recorded configuration: {e}"));
             return EXIT_FAILED;
         }
     };
+    // A bound is true at the moment at which it was judged.
+    let at = model.statuses().map(|s| s.at).max_by_key(|at| at.boot).unwrap_or(ended);
     let plans = model.statuses().map(|s| PlanReport { status: s.as_ref().clone(), before: None }).collect();
     let report = Report { at, machine: String::new(), areas: Vec::new(), plans };
     match console.print(&report::text(&report, console.style)) {

@@ -31,11 +31,13 @@ impl Sweep for Pretend {
         model: &'a mut Model,
         plans: &'a [Arc<Plan>],
         _budget: Duration,
-        progress: &'a mut dyn FnMut(usize, usize),
+        progress: &'a mut (dyn FnMut(usize, usize) + Send),
     ) -> Sweeping<'a> {
         Box::pin(async move {
             let mut memories: Vec<Memory> = Vec::new();
             for plan in plans {
+                memories.extend(model.polled(standby(plan, "west", clock::now(), 1)));
+                memories.extend(model.settle(clock::now()).1);
                 for site in self.lanes {
                     let now = clock::now();
                     memories.extend(model.polled(match *site {
@@ -44,6 +46,8 @@ impl Sweep for Pretend {
                     }));
                 }
             }
+            // Halfway, as a sweep that looks twice: nothing of this is news.
+            memories.extend(model.settle(clock::now()).1);
             progress(self.lanes.len(), 2);
             if self.hangs {
                 std::future::pending::<()>().await;

@@ -47,19 +47,19 @@ const TERMINAL: Style = Style { width: Some(80), colour: false, ascii: false, qu
 #[test]
 fn a_healthy_plan_on_80_columns() {
     let text = report::text(&of(at(11), vec![healthy(&plan("payments"))]), TERMINAL);
-    insta::assert_snapshot!(text, @r#"
+    insta::assert_snapshot!(text, @r"
     ● ready  payments  active: east  RPO now: <= 1s (goal 30s)  RTO now: ? (goal 5m)
       ● ready  payments/replication/orders-db west: the loss is bounded within the
           objective of 30s
       ● ready  payments/replication/orders-db east: db.east.example.com:5432 answers
       ● ready  payments/replication/orders-db west: db.west.example.com:5432 answers
-    "#);
+    ");
 }
 
 #[test]
 fn a_plan_in_trouble_leads_with_what_is_going_on() {
     let text = report::text(&of(at(62), vec![in_trouble(&plan("payments"))]), TERMINAL);
-    insta::assert_snapshot!(text, @r#"
+    insta::assert_snapshot!(text, @r"
     ✖ not ready  payments  active: east, not answering  RPO now: <= 52s, growing
         (goal 30s)  RTO now: ? (goal 5m)
       situation: primary unreachable, last seen 47 s ago
@@ -78,7 +78,7 @@ fn a_plan_in_trouble_leads_with_what_is_going_on() {
           db.east.example.com:5432 is alive; this network or that host
       ● ready  payments/replication/orders-db west: db.west.example.com:5432 answers
           (7.0 s old)
-    "#);
+    ");
     assert!(text.lines().all(|l| l.width() <= 80));
 }
 
@@ -86,7 +86,7 @@ fn a_plan_in_trouble_leads_with_what_is_going_on() {
 fn elsewhere_each_finding_is_one_line_and_the_worst_plan_comes_first() {
     let report = of(at(62), vec![healthy(&plan("mail")), in_trouble(&plan("payments"))]);
     let text = report::text(&report, Style { ascii: true, ..Style::default() });
-    insta::assert_snapshot!(text, @r#"
+    insta::assert_snapshot!(text, @r"
     X not ready  payments  active: east, not answering  RPO now: <= 52s, growing (goal 30s)  RTO now: ? (goal 5m)
       situation: primary unreachable, last seen 47 s ago
       failover to west: unknown: orders-db: nothing proves that west could be promoted
@@ -99,7 +99,7 @@ fn elsewhere_each_finding_is_one_line_and_the_worst_plan_comes_first() {
       * ready  mail/replication/orders-db west: the loss is bounded within the objective of 30s (52 s old)
       * ready  mail/replication/orders-db east: db.east.example.com:5432 answers (52 s old)
       * ready  mail/replication/orders-db west: db.west.example.com:5432 answers (52 s old)
-    "#);
+    ");
 }
 
 #[test]
@@ -129,14 +129,14 @@ fn what_changed_since_the_last_check_is_said() {
     report.plans[0].before = Some(Checked::of(&healthy(&plan)));
     let text = report::text(&report, Style { width: None, ..TERMINAL });
     let changes: Vec<&str> = text.lines().filter(|l| l.contains("since 2026-11-20")).collect();
-    insta::assert_snapshot!(changes.join("\n"), @r#"
+    insta::assert_snapshot!(changes.join("\n"), @r"
     since 2026-11-20 08:00Z: payments ready -> not ready
     since 2026-11-20 08:00Z: payments normal -> primary unreachable
     since 2026-11-20 08:00Z: payments/replication ready -> not ready
     since 2026-11-20 08:00Z: payments/replication orders-db west: ready (loss-within-rpo) -> not ready (loss-above-rpo)
     since 2026-11-20 08:00Z: payments/replication east: nothing -> unknown (primary-unreachable)
     since 2026-11-20 08:00Z: payments/replication orders-db east: ready (answers) -> unknown (timed-out)
-    "#);
+    ");
     // Nothing changed, nothing said.
     report.plans[0].before = Some(Checked::of(&in_trouble(&plan)));
     assert!(!report::text(&report, TERMINAL).contains("since 2026"));
