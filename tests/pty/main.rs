@@ -230,7 +230,9 @@ fn suspending_gives_the_terminal_back_and_coming_back_draws_anew() {
         wait("the stop", || session.state() == 'T');
         session.assert_restored();
         session.signal(rustix::process::Signal::CONT);
-        wait("the board again", || session.parser().screen().alternate_screen() && session.screen().contains("payments"));
+        wait("the board again", || {
+            session.parser().screen().alternate_screen() && session.screen().contains("payments")
+        });
     }
     session.press(b"q");
     assert_eq!(session.exit(), 0);
