@@ -6,6 +6,13 @@
 mod faults;
 #[path = "../support/postgres.rs"]
 mod pg;
+#[path = "../support/process.rs"]
+mod process;
+#[path = "../support/watch.rs"]
+mod watch;
 
 mod faults_work;
+mod lab_faults;
+mod no_false_red;
 mod postgres;
+mod ssh;
