@@ -11,6 +11,7 @@ mod process;
 #[path = "../support/watch.rs"]
 mod watch;
 
+mod check_bin;
 mod faults_work;
 mod lab_faults;
 mod no_false_red;
