@@ -164,7 +164,8 @@ fn a_pipe_that_closes_early_is_no_error() {
     pair.standby.sql("SELECT pg_wal_replay_pause()");
     let program = env!("CARGO_BIN_EXE_lifeboat");
     for end in ["head -1", "true"] {
-        let line = format!("'{program}' --config '{}' check | {end}; echo \"code ${{PIPESTATUS[0]}}\"", bench.file.display());
+        let line =
+            format!("'{program}' --config '{}' check | {end}; echo \"code ${{PIPESTATUS[0]}}\"", bench.file.display());
         let out = Command::new("bash").args(["-c", &line]).stdin(Stdio::null()).output().unwrap();
         let (text, notes) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
         assert!(text.contains("code 2"), "{end}: {text}");

@@ -125,7 +125,10 @@ fn a_frozen_receiver_shows_as_loss_and_not_as_streaming() {
     watch.until_ready("lab");
     pair.primary.sql("CREATE TABLE t (n int)");
     let insert = "INSERT INTO t VALUES (1); SELECT pg_sleep(0.1)";
-    let mut writer = background(&pair.primary, &format!("DO $$ BEGIN FOR i IN 1..600 LOOP {}; COMMIT; END LOOP; END $$", insert.replace("SELECT", "PERFORM")));
+    let mut writer = background(
+        &pair.primary,
+        &format!("DO $$ BEGIN FOR i IN 1..600 LOOP {}; COMMIT; END LOOP; END $$", insert.replace("SELECT", "PERFORM")),
+    );
     let receiver: u32 = pair.standby.sql("SELECT pid FROM pg_stat_wal_receiver").parse().unwrap();
     signal(receiver, "STOP");
     // Nothing can say so before the objective has passed; then it must.
@@ -220,9 +223,12 @@ fn split_brain_and_the_way_through_it() {
 
     // The old primary is fenced by stopping it: one writer again, away from home.
     pair.primary.stop("fast");
-    watch.until("lab", "the one writer is in west", Duration::from_secs(10), |s| {
-        matches!(&s.active.database, ActiveSite::At(site) if site.as_str() == "west")
-    });
+    watch.until(
+        "lab",
+        "the one writer is in west",
+        Duration::from_secs(10),
+        |s| matches!(&s.active.database, ActiveSite::At(site) if site.as_str() == "west"),
+    );
     assert_eq!(watch.newest("lab").unwrap().readiness, Verdict::NotReady, "nothing stands by");
 }
 
@@ -247,7 +253,9 @@ fn two_clusters_and_one_server_twice() {
     let primary = url(&pair.primary, "lifeboat");
     // By two names of one address, as through a virtual address or a proxy (trap 17).
     let watch = Watch::start(&configuration(&primary, &primary.replace("127.0.0.1", "localhost"), "30s"));
-    named(&watch, "one server behind both addresses", |s| has(s, Verdict::NotReady, "postgres.identity", "same-server"));
+    named(&watch, "one server behind both addresses", |s| {
+        has(s, Verdict::NotReady, "postgres.identity", "same-server")
+    });
     let status = watch.newest("lab").unwrap();
     assert!(!matches!(status.situation, Situation::SplitBrain { .. }), "one server is no split brain");
     drop(watch);
@@ -299,9 +307,7 @@ fn a_standby_with_smaller_limits() {
     pair.primary.conf("max_connections = 60");
     pair.primary.stop("fast");
     pair.primary.start();
-    until("the standby has heard of it", || {
-        pair.standby.sql("SELECT pg_get_wal_replay_pause_state()") == "paused"
-    });
+    until("the standby has heard of it", || pair.standby.sql("SELECT pg_get_wal_replay_pause_state()") == "paused");
     watch.until("lab", "parity", Duration::from_secs(8), |s| has(s, Verdict::NotReady, "postgres.parity", "parity"));
     assert_eq!(pair.primary.sql("SELECT state FROM pg_stat_replication"), "streaming", "the primary sees nothing");
 }
@@ -375,7 +381,8 @@ fn a_standby_that_refuses_to_be_hot() {
     pair.standby.conf("hot_standby = off");
     pair.standby.start_only();
     until("it says that it starts", || {
-        let status = program("pg_isready").args(["-q", "-h", "127.0.0.1", "-p", &pair.standby.port.to_string()]).status();
+        let status =
+            program("pg_isready").args(["-q", "-h", "127.0.0.1", "-p", &pair.standby.port.to_string()]).status();
         status.unwrap().code() == Some(1)
     });
     let (east, west) = (url(&pair.primary, "lifeboat"), url(&pair.standby, "lifeboat"));

@@ -14,6 +14,7 @@ mod watch;
 mod check_bin;
 mod faults_work;
 mod lab_faults;
+mod matrix;
 mod no_false_red;
 mod postgres;
 mod ssh;

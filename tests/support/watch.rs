@@ -87,8 +87,7 @@ impl Watch {
                 drop(moments);
                 panic!("{plan}: not within {limit:?}: {what}; instead:\n{shown}");
             }
-            moments =
-                self.shared.changed.wait_timeout(moments, left).unwrap_or_else(PoisonError::into_inner).0;
+            moments = self.shared.changed.wait_timeout(moments, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
