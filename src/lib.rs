@@ -10,4 +10,7 @@ pub mod config;
 pub mod net;
 pub mod plan;
 pub mod readiness;
+pub mod report;
+pub mod store;
 pub mod systems;
+pub mod tui;
