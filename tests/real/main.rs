@@ -6,6 +6,15 @@
 mod faults;
 #[path = "../support/postgres.rs"]
 mod pg;
+#[path = "../support/process.rs"]
+mod process;
+#[path = "../support/watch.rs"]
+mod watch;
 
+mod check_bin;
 mod faults_work;
+mod lab_faults;
+mod matrix;
+mod no_false_red;
 mod postgres;
+mod ssh;
