@@ -3,3 +3,4 @@
 #[path = "../support/postgres.rs"]
 mod pg;
 mod postgres;
+mod postgres_tls;

@@ -63,12 +63,12 @@ fn declared(options: serde_json::Value) -> Result<(Plan, ProbeDecl), Vec<lifeboa
 }
 
 /// One lane at `url`; the other site is a port that nobody uses.
-fn lane(url: &str) -> (LaneDecl, Box<dyn Lane>) {
+pub(super) fn lane(url: &str) -> (LaneDecl, Box<dyn Lane>) {
     let other = format!("postgres://u@127.0.0.1:{}/d", free_port());
     lanes(serde_json::json!({ "at": { "east": url, "west": other } })).swap_remove(0)
 }
 
-async fn look(lane: &mut dyn Lane) -> Seen {
+pub(super) async fn look(lane: &mut dyn Lane) -> Seen {
     let began = tokio::time::Instant::now();
     let look = lane.look(began + TIMEOUT).await;
     assert!(began.elapsed() < TIMEOUT + Duration::from_millis(300), "the deadline holds: {:?}", began.elapsed());
@@ -76,14 +76,14 @@ async fn look(lane: &mut dyn Lane) -> Seen {
 }
 
 /// A look, asked by signal.
-struct Seen(Look);
+pub(super) struct Seen(Look);
 
 impl Seen {
-    fn of(&self, signal: &SignalId) -> &Result<Value, Gap> {
+    pub(super) fn of(&self, signal: &SignalId) -> &Result<Value, Gap> {
         &self.0.observed.iter().find(|o| o.signal == *signal).unwrap_or_else(|| panic!("no {signal}")).value
     }
 
-    fn ok(&self, signal: &SignalId) -> &Value {
+    pub(super) fn ok(&self, signal: &SignalId) -> &Value {
         self.of(signal).as_ref().unwrap_or_else(|e| panic!("{signal}: {e:?}"))
     }
 
@@ -106,14 +106,14 @@ impl Seen {
         self.0.observed[0].value.as_ref().unwrap_err()
     }
 
-    fn all_good(&self) {
+    pub(super) fn all_good(&self) {
         for o in &self.0.observed {
             assert!(o.value.is_ok(), "{}: {:?}", o.signal, o.value);
         }
     }
 }
 
-async fn reason_of(url: &str) -> Reason {
+pub(super) async fn reason_of(url: &str) -> Reason {
     look(&mut *lane(url).1).await.reason()
 }
 
@@ -249,10 +249,8 @@ async fn a_standby_that_takes_no_connections_is_starting_up() {
     let url = with_password(&pair.standby, "lifeboat");
     let (_, mut l) = lane(&url);
     let mut seen = look(&mut *l).await;
-    for _ in 0..200 {
-        if seen.reason() != Reason::Refused {
-            break;
-        }
+    let limit = tokio::time::Instant::now() + Duration::from_secs(20);
+    while seen.reason() == Reason::Refused && tokio::time::Instant::now() < limit {
         seen = look(&mut *l).await;
     }
     assert_eq!(seen.reason(), Reason::StartingUp, "{:?}", seen.gap());
@@ -348,10 +346,11 @@ fn peer(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
     port
 }
 
-/// Passes on to `port`; `answers` sees every chunk of the server's and may change what goes on, or end it.
-fn proxy(
+/// Passes on to `port`. `answers` passes on each chunk of the server's, with how many bytes came before it, and says
+/// whether to go on. `turns` counts round trips.
+pub(super) fn proxy(
     port: u16,
-    answers: impl Fn(usize, &[u8]) -> Option<Vec<u8>> + Send + Sync + 'static,
+    answers: impl Fn(usize, &[u8], &mut TcpStream) -> bool + Send + Sync + 'static,
     turns: Arc<AtomicUsize>,
 ) -> u16 {
     peer(move |client| {
@@ -377,11 +376,10 @@ fn proxy(
         let mut seen = 0;
         while let Ok(n @ 1..) = from_server.read(&mut buf) {
             asked.store(false, Ordering::SeqCst);
-            let Some(on) = answers(seen, &buf[..n]) else { break };
-            seen += n;
-            if to_client.write_all(&on).is_err() {
+            if !answers(seen, &buf[..n], &mut to_client) {
                 break;
             }
+            seen += n;
         }
         to_client.shutdown(std::net::Shutdown::Both).ok();
         from_server.shutdown(std::net::Shutdown::Both).ok();
@@ -393,7 +391,7 @@ async fn a_warm_look_is_one_round_trip() {
     let pair = PgPair::start();
     for server in [&pair.primary, &pair.standby] {
         let turns = Arc::new(AtomicUsize::new(0));
-        let port = proxy(server.port, |_, bytes| Some(bytes.to_vec()), Arc::clone(&turns));
+        let port = proxy(server.port, |_, bytes, to| to.write_all(bytes).is_ok(), Arc::clone(&turns));
         let (_, mut l) = lane(&format!("postgres://lifeboat:look@127.0.0.1:{port}/postgres?sslmode=disable"));
         look(&mut *l).await.all_good();
         for _ in 0..3 {
@@ -404,7 +402,7 @@ async fn a_warm_look_is_one_round_trip() {
     }
     // Also where one statement is not allowed: that is remembered.
     let turns = Arc::new(AtomicUsize::new(0));
-    let port = proxy(pair.primary.port, |_, bytes| Some(bytes.to_vec()), Arc::clone(&turns));
+    let port = proxy(pair.primary.port, |_, bytes, to| to.write_all(bytes).is_ok(), Arc::clone(&turns));
     let (_, mut l) = lane(&format!("postgres://plain:look@127.0.0.1:{port}/postgres?sslmode=disable"));
     look(&mut *l).await;
     turns.store(0, Ordering::SeqCst);
@@ -432,31 +430,46 @@ async fn peers_that_misbehave_are_told_apart() {
     let closes = peer(drop);
     assert_eq!(reason_of(&at(closes, "")).await, Reason::Reset);
 
-    let cut = proxy(server, |seen, bytes| (seen < 600).then(|| bytes.to_vec()), turns());
+    // The login comes as the first chunk, the answer after it.
+    let cut =
+        proxy(server, |seen, b, to| to.write_all(if seen == 0 { b } else { &b[..99] }).is_ok() && seen == 0, turns());
     assert_eq!(reason_of(&at(cut, "")).await, Reason::Reset);
     let slow = proxy(
         server,
-        |seen, bytes| {
-            if seen > 500 {
-                std::thread::park_timeout(Duration::from_secs(1));
-                return Some(bytes[..1].to_vec());
+        |seen, bytes, to| {
+            if seen == 0 {
+                return to.write_all(bytes).is_ok();
             }
-            Some(bytes.to_vec())
+            bytes.chunks(1).all(|byte| {
+                std::thread::park_timeout(Duration::from_secs(1));
+                to.write_all(byte).is_ok()
+            })
         },
         turns(),
     );
-    let seen = look(&mut *lane(&at(slow, "")).1).await;
-    assert!(matches!(seen.reason(), Reason::TimedOut | Reason::Malformed), "{:?}", seen.gap());
+    assert_eq!(reason_of(&at(slow, "")).await, Reason::TimedOut);
     let large = proxy(
         server,
-        |seen, bytes| {
-            if seen < 500 { Some(bytes.to_vec()) } else { Some([&b"D\x06\0\0\0"[..], &[b'x'; 1_000_000]].concat()) }
+        |seen, bytes, to| {
+            let head = if seen == 0 { bytes } else { &b"D\x06\0\0\0"[..] };
+            to.write_all(head).is_ok() && (seen == 0 || (0..100).all(|_| to.write_all(&[b'x'; 1 << 20]).is_ok()))
         },
         turns(),
     );
     assert_eq!(reason_of(&at(large, "")).await, Reason::TooLarge);
-    let garbage =
-        proxy(server, |seen, bytes| if seen < 500 { Some(bytes.to_vec()) } else { Some(vec![0xFF; 100]) }, turns());
+    let rows = proxy(
+        server,
+        |seen, bytes, to| {
+            if seen == 0 {
+                return to.write_all(bytes).is_ok();
+            }
+            let row = [&b"D\0\0\x04\x0a\0\x01\0\0\x04\0"[..], &[b'x'; 1_024]].concat().repeat(1_024);
+            (0..100).all(|_| to.write_all(&row).is_ok())
+        },
+        turns(),
+    );
+    assert_eq!(reason_of(&at(rows, "")).await, Reason::TooLarge);
+    let garbage = proxy(server, |seen, b, to| to.write_all(if seen == 0 { b } else { &[0xFF; 100] }).is_ok(), turns());
     assert_eq!(reason_of(&at(garbage, "")).await, Reason::Malformed);
 }
 

@@ -13,9 +13,9 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Empty};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::config::{ChannelBinding as Binding, SslMode as DriverSslMode, SslNegotiation};
 use tokio_postgres::tls::TlsConnect as _;
-use tokio_postgres::{AsyncMessage, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::faults::{gap_of, gap_of_io};
@@ -287,44 +287,38 @@ impl Connection {
 }
 
 /// Runs `asking` while polling the connection that it asks through. Where the connection ends, what it had delivered is
-/// still read; its own error then replaces the bare "closed".
+/// read first: a server's last words are worth more than "closed".
 async fn drive(
     driver: &mut tokio_postgres::Connection<Empty, Guarded>,
     asking: impl Future<Output = Result<Told, Gap>>,
 ) -> Result<Told, Gap> {
     let mut asking = pin!(asking);
-    let mut ended: Option<tokio_postgres::Error> = None;
-    let mut over = false;
-    let mut told = std::future::poll_fn(|cx| {
+    std::future::poll_fn(|cx| {
         loop {
             if let Poll::Ready(told) = asking.as_mut().poll(cx) {
                 return Poll::Ready(told);
             }
-            if over {
-                return Poll::Pending;
-            }
-            match Pin::new(&mut *driver).poll_message(cx) {
-                Poll::Pending => {
-                    // What was read just now may have completed the answer.
-                    return asking.as_mut().poll(cx);
+            let ended = match Pin::new(&mut *driver).poll_message(cx) {
+                // What was read just now may have completed the answer.
+                Poll::Pending => return asking.as_mut().poll(cx),
+                // Notices and notifications say nothing that a look asks for.
+                Poll::Ready(Some(Ok(_))) => continue,
+                Poll::Ready(Some(Err(e))) => Some(e),
+                Poll::Ready(None) => None,
+            };
+            return match (asking.as_mut().poll(cx), ended) {
+                (Poll::Ready(Ok(told)), Some(e))
+                    if told.failed.as_ref().is_some_and(tokio_postgres::Error::is_closed) =>
+                {
+                    Poll::Ready(Ok(Told { failed: Some(e), ..told }))
                 }
-                Poll::Ready(Some(Ok(AsyncMessage::Notice(_) | AsyncMessage::Notification(_)))) => {}
-                Poll::Ready(Some(Ok(_))) => {}
-                Poll::Ready(Some(Err(e))) => {
-                    ended = Some(e);
-                    over = true;
-                }
-                Poll::Ready(None) => over = true,
-            }
+                (Poll::Ready(told), _) => Poll::Ready(told),
+                (Poll::Pending, Some(e)) => Poll::Ready(Ok(Told { failed: Some(e), ..Told::default() })),
+                (Poll::Pending, None) => Poll::Ready(Err(Reason::Reset.into())),
+            };
         }
     })
-    .await?;
-    if told.failed.as_ref().is_some_and(tokio_postgres::Error::is_closed)
-        && let Some(e) = ended
-    {
-        told.failed = Some(e);
-    }
-    Ok(told)
+    .await
 }
 
 /// The key under which a host's looks are counted.

@@ -58,6 +58,8 @@ pub(super) fn gap_of_io(e: &std::io::Error) -> Gap {
         K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe | K::UnexpectedEof | K::NotConnected => {
             Reason::Reset.into()
         }
+        // The frame reader's own word for a stream that ends within a frame.
+        K::Other if e.to_string().contains("bytes remaining on stream") => Reason::Reset.into(),
         K::ConnectionRefused => Reason::Refused.into(),
         K::TimedOut => Reason::TimedOut.into(),
         K::InvalidData | K::InvalidInput => Gap::new(Reason::Malformed, &e.to_string()),
