@@ -1,2 +1,3 @@
-#[test]
-fn t() {}
+//! Real servers: what the fast tests cannot prove. Needs root, PostgreSQL, BIND, unbound and sshd; a missing server fails.
+
+mod dns;
