@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lifeboat::clock;
 use lifeboat::net::Net;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 #[path = "../support/dns.rs"]
 mod support;
 
-use support::{Bind, LIMIT, Unbound, dig};
+use support::{Bind, Unbound, dig, until};
 
 const ZONE: &str = "dr.test";
 const EAST: &str = "shop 20 A 192.0.2.10\nshop 20 AAAA 2001:db8:1::10";
@@ -83,11 +83,10 @@ impl Rig {
     /// One look of every lane, and the plan's status by it.
     fn look(&mut self) -> PlanStatus {
         let asked = clock::now();
-        let began = Instant::now();
         let deadline = tokio::time::Instant::now() + Duration::from_secs(3);
         let all = futures_util::future::join_all(self.lanes.iter_mut().map(|l| l.look(deadline)));
         let looks: Vec<Look> = self.runtime.block_on(all);
-        self.took = began.elapsed();
+        self.took = clock::now().since(asked);
         assert!(self.took <= Duration::from_millis(3_200), "a look took {:?}, its deadline is 3 s", self.took);
         let probe = &self.plan.probes[0];
         for (decl, look) in probe.lanes.iter().zip(looks) {
@@ -114,15 +113,12 @@ impl Rig {
 
     /// Looks until a finding with this code is there.
     fn until(&mut self, code: &str) -> Finding {
-        let began = Instant::now();
-        loop {
-            let status = self.look();
-            if let Some(found) = status.findings.iter().find(|f| f.code == code) {
-                return found.clone();
-            }
-            assert!(began.elapsed() < LIMIT, "no {code} in {:#?}", codes(&status));
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        let mut found = None;
+        until(&format!("finding {code}"), || {
+            found = self.look().findings.into_iter().find(|f| f.code == code);
+            found.is_some()
+        });
+        found.unwrap()
     }
 }
 
@@ -241,16 +237,11 @@ fn a_move_is_seen_at_the_servers_first_and_at_the_resolver_when_its_time_has_run
     let said = found.next.unwrap().to_string();
     let left = said.strip_prefix("wait ").and_then(|t| t.split(';').next()).and_then(|t| t.parse::<Span>().ok());
     assert!(left.is_some_and(|l| l <= Span::secs(4)), "counts down: {said}");
-    let began = Instant::now();
-    loop {
+    until("the resolver follows", || {
         let status = rig.look();
-        if status.active.traffic.one() == Some(&SiteId::new("west")) {
-            assert!(!codes(&status).iter().any(|c| c.contains("resolver-behind")), "{status:#?}");
-            break;
-        }
-        assert!(began.elapsed() < LIMIT, "the resolver never followed: {:#?}", codes(&status));
-        std::thread::sleep(Duration::from_millis(200));
-    }
+        let west = status.active.traffic.one() == Some(&SiteId::new("west"));
+        west && !codes(&status).iter().any(|c| c.contains("resolver-behind"))
+    });
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 ///
 /// # Panics
 /// Where it does not within [`LIMIT`].
+#[expect(clippy::disallowed_methods, reason = "this is where waiting for a condition, with a limit, is done")]
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
