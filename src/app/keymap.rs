@@ -94,8 +94,7 @@ const NOT_HELP: &[Mode] = &[Mode::Board, Mode::Plan, Mode::Timeline];
 const TARGETS: &[Mode] = &[Mode::Board, Mode::Plan];
 const TYPED: &[Mode] = &[Mode::Filter, Mode::Palette];
 const OVERLAYS: &[Mode] = &[Mode::Filter, Mode::Palette, Mode::Sort];
-const ALL: &[Mode] =
-    &[Mode::Board, Mode::Plan, Mode::Timeline, Mode::Help, Mode::Filter, Mode::Palette, Mode::Sort];
+const ALL: &[Mode] = &[Mode::Board, Mode::Plan, Mode::Timeline, Mode::Help, Mode::Filter, Mode::Palette, Mode::Sort];
 
 const fn bind(
     keys: &'static [Key],

@@ -2,8 +2,8 @@
 //!
 //! PURE: `Event -> update -> (state, effects)`, keymap and all view state, by id.
 
-pub mod checked;
 pub mod board;
+pub mod checked;
 pub mod event;
 pub mod history;
 pub mod keymap;

@@ -2,10 +2,10 @@
 
 use crate::plan::PlanId;
 
+use super::Model;
 use super::board::Sort;
 use super::keymap::{Action, KEYMAP, name};
 use super::view::THEMES;
-use super::Model;
 
 /// What a line of the palette does.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,13 +6,13 @@ use std::time::Duration;
 use crate::plan::{BootTime, Now, Plan, PlanId};
 use crate::readiness::{Finding, PlanStatus, Verdict};
 
+use super::Model;
 use super::board::{self, Sort};
 use super::event::{Effect, Event, Key, KeyCode, Stamped};
 use super::history::Memory;
 use super::keymap::{self, Action};
 use super::palette::{self, Command};
 use super::view::{FindingId, Frozen, Message, Overlay, Screen, THEMES, View};
-use super::Model;
 
 /// Lines of the palette that are shown.
 pub const PALETTE_LINES: usize = 10;
