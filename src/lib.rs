@@ -5,6 +5,8 @@
 pub mod app;
 pub mod cli;
 pub mod clock;
+pub mod collect;
+pub mod config;
 pub mod net;
 pub mod plan;
 pub mod readiness;

@@ -84,6 +84,9 @@ pub struct LookArgs {
 pub struct ReplayArgs {
     /// The recording.
     pub file: PathBuf,
+    /// Prints the report of the moment at which it ends, instead of playing it; exits as `check` would have then
+    #[arg(long)]
+    pub print: bool,
     /// How it looks.
     #[command(flatten)]
     pub look: LookArgs,
@@ -105,7 +108,7 @@ pub struct CheckArgs {
     /// How to print
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    /// Prints nothing; the exit code says it
+    /// Prints only what is not ready
     #[arg(long, short)]
     pub quiet: bool,
     /// How long everything may take, at most

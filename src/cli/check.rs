@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,6 +12,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{Change, Checked, Memory, Model, Polled};
 use crate::clock;
+use crate::collect;
+use crate::config;
+use crate::net::Net;
 use crate::plan::{Area, Now, Plan, Span};
 use crate::readiness::{Gap, Reading, Reason};
 use crate::report::{self, PlanReport, Report, Style};
@@ -18,7 +22,7 @@ use crate::store::{self, Store};
 use crate::systems;
 
 use super::args::{CheckArgs, Format};
-use super::console::Console;
+use super::console::{Console, style};
 use super::{EXIT_FAILED, EXIT_USAGE};
 
 /// From when on progress is shown.
@@ -27,6 +31,39 @@ const LASTS: Duration = Duration::from_millis(500);
 const CLOSING: Duration = Duration::from_secs(2);
 /// How long past its budget a sweep is waited for: it keeps the budget by itself, this is for a fault of ours.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// Runs it.
+///
+/// # Errors
+/// Where the configuration has mistakes, or no task can be run.
+pub fn run(args: &CheckArgs, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let config = config::load(&config::find(config)?)?;
+    let state = config.state.clone().or_else(store::default_dir);
+    let runtime = super::runtime()?;
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    let err_is_terminal = std::io::IsTerminal::is_terminal(&err);
+    let mut console = Console { out: &mut out, err: &mut err, style: style(false), err_is_terminal };
+    let mut sweep = Network(Net::new());
+    let code = runtime.block_on(check(args, &config.plans, state.as_deref(), &mut sweep, &mut console));
+    // What still hangs must not keep the process.
+    runtime.shutdown_background();
+    Ok(ExitCode::from(code))
+}
+
+/// The real one.
+struct Network(Arc<Net>);
+
+impl Sweep for Network {
+    fn sweep<'a>(
+        &'a mut self,
+        model: &'a mut Model,
+        plans: &'a [Arc<Plan>],
+        budget: Duration,
+        progress: &'a mut (dyn FnMut(usize, usize) + Send),
+    ) -> Sweeping<'a> {
+        Box::pin(collect::sweep(model, plans, &self.0, budget, progress))
+    }
+}
 
 /// A sweep under way.
 pub type Sweeping<'a> = Pin<Box<dyn Future<Output = Vec<Memory>> + 'a>>;

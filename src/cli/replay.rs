@@ -1,9 +1,11 @@
 //! A recorded session, played again.
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::app::{Event, History, Model};
+use crate::config::{self, Problems};
 use crate::plan::{Now, Plan};
 use crate::report::{self, PlanReport, Report};
 use crate::store::recording::Header;
@@ -12,7 +14,32 @@ use crate::systems;
 pub use crate::store::recording::{Recording, RecordingError};
 
 use super::EXIT_FAILED;
-use super::console::Console;
+use super::args::ReplayArgs;
+use super::console::{Console, style};
+
+/// Runs it.
+///
+/// # Errors
+/// Where it shall be played on the screen: the screen is not there yet.
+pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(args.print, "playing on the screen is not built yet: use --print");
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    let style = style(args.look.ascii);
+    let mut console = Console { out: &mut out, err: &mut err, style, err_is_terminal: false };
+    Ok(ExitCode::from(print(&args.file, plans, &mut console)))
+}
+
+/// The plans of a recorded configuration. Its secrets are masked, and nothing here needs them.
+///
+/// # Errors
+/// Where this program does not understand the configuration, or none was recorded.
+pub fn plans(header: &Header) -> Result<Vec<Arc<Plan>>, Problems> {
+    let mut plans = Vec::new();
+    for source in &header.config {
+        plans.extend(config::parse(&source.name, &source.text)?.plans);
+    }
+    Ok(plans)
+}
 
 /// Folds a recording into the state that the session ended with, and the moment of its last event. What the screen shows
 /// is not part of it. `plans` makes the plans from the recorded configuration.

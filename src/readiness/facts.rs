@@ -25,6 +25,8 @@ pub struct Outcome {
 struct Slot {
     good: Option<Reading>,
     last: Reading,
+    /// When the value of `good` was first seen in a run of equal values.
+    since: Option<Now>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -54,18 +56,23 @@ impl Readings {
         while state.outcomes.len() > REMEMBERED {
             state.outcomes.pop_front();
         }
-        for reading in readings {
+        // What claims to be of another lane is not this look's to say.
+        for reading in readings.into_iter().filter(|r| r.key.probe == lane.probe && r.key.subject == lane.subject) {
             let signal = reading.key.signal.clone();
             match state.slots.get_mut(&signal) {
                 Some(slot) => {
                     if reading.value.is_ok() {
+                        if slot.good.as_ref().is_none_or(|g| g.value != reading.value) {
+                            slot.since = Some(reading.asked);
+                        }
                         slot.good = Some(reading.clone());
                     }
                     slot.last = reading;
                 }
                 None => {
                     let good = reading.value.is_ok().then(|| reading.clone());
-                    state.slots.insert(signal, Slot { good, last: reading });
+                    let since = good.as_ref().map(|g| g.asked);
+                    state.slots.insert(signal, Slot { good, last: reading, since });
                 }
             }
         }
@@ -179,6 +186,17 @@ impl<'a> Facts<'a> {
     pub fn seen(&self, key: &Key, now: Now) -> Seen<'a> {
         let stale_after = self.plan.probe(&key.probe).map_or(Duration::ZERO, |p| self.plan.stale_after(p));
         self.readings.seen(key, stale_after, now)
+    }
+
+    /// Since when a fresh value has been what it is: when the first of a run of equal values was asked for. Looks that
+    /// failed in between do not end the run.
+    #[must_use]
+    pub fn held_since(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Option<Now> {
+        let key = Key { probe: probe.id.clone(), subject: subject.clone(), signal: signal.clone() };
+        match self.seen(&key, now) {
+            Seen::Value { .. } => self.readings.lanes.get(&key.lane())?.slots.get(signal)?.since,
+            Seen::Gap { .. } | Seen::Stale { .. } | Seen::Never => None,
+        }
     }
 
     /// A fresh value and its reading; `None` for a gap, for what is stale and for what does not apply.

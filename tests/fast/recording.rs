@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use lifeboat::app::event::{Key, KeyCode};
-use lifeboat::app::{Event, History, Stamped};
+use lifeboat::app::{Event, Stamped};
 use lifeboat::cli::console::Console;
 use lifeboat::cli::replay;
 use lifeboat::plan::Now;
@@ -20,10 +20,8 @@ fn stamped(at: Now, event: Event) -> Stamped {
 
 fn session() -> Vec<Stamped> {
     let plan = plan("payments");
-    let mut events = vec![
-        stamped(at(0), Event::Resized { cols: 80, rows: 24 }),
-        stamped(at(0), Event::Remembered(Box::new(History::default()))),
-    ];
+    let mut events =
+        vec![stamped(at(0), Event::Resized { cols: 80, rows: 24 }), stamped(at(0), Event::Remembered(Box::default()))];
     for seconds in [1, 6, 11] {
         events.push(stamped(at(seconds), Event::Polled(primary(&plan, "east", at(seconds), 1_000 + seconds))));
         events.push(stamped(at(seconds), Event::Polled(standby(&plan, "west", at(seconds), 1_000 + seconds))));
@@ -58,6 +56,9 @@ fn what_is_recorded_is_read_back() {
     assert_eq!(recording.header.boot.as_str(), "boot");
     assert_eq!(recording.header.config[0].text, "here = \"elsewhere\"\n");
     assert!(!recording.cut);
+    let waits: Vec<u128> = recording.paced(2.0).map(|(wait, _)| wait.as_millis()).collect();
+    assert_eq!(waits, [0, 0, 500, 0, 2_500, 0, 2_500, 0, 500, 0, 500, 500]);
+    assert_eq!(recording.paced(0.0).map(|(wait, _)| wait.as_secs()).max(), Some(0), "no speed is no wait");
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let refused = Recorder::create(&path, &header(Vec::new())).unwrap_err();
     assert!(matches!(refused, RecordingError::Exists { .. }), "{refused}");
