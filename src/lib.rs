@@ -13,3 +13,4 @@ pub mod readiness;
 pub mod report;
 pub mod store;
 pub mod systems;
+pub mod tui;

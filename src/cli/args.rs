@@ -84,9 +84,12 @@ pub struct LookArgs {
 pub struct ReplayArgs {
     /// The recording.
     pub file: PathBuf,
-    /// Prints the report of the moment at which it ends, instead of playing it; exits as `check` would have then
+    /// Prints the report of the moment at which it ends, instead of playing it; exits as `check` would have
     #[arg(long)]
     pub print: bool,
+    /// How many times faster than it happened
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub speed: u32,
     /// How it looks.
     #[command(flatten)]
     pub look: LookArgs,
@@ -108,7 +111,7 @@ pub struct CheckArgs {
     /// How to print
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    /// Prints only what is not ready
+    /// Prints nothing; the exit code says it
     #[arg(long, short)]
     pub quiet: bool,
     /// How long everything may take, at most

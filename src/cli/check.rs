@@ -19,10 +19,9 @@ use crate::plan::{Area, Now, Plan, Span};
 use crate::readiness::{Gap, Reading, Reason};
 use crate::report::{self, PlanReport, Report, Style};
 use crate::store::{self, Store};
-use crate::systems;
 
 use super::args::{CheckArgs, Format};
-use super::console::{Console, style};
+use super::console::Console;
 use super::{EXIT_FAILED, EXIT_USAGE};
 
 /// From when on progress is shown.
@@ -32,28 +31,31 @@ const CLOSING: Duration = Duration::from_secs(2);
 /// How long past its budget a sweep is waited for: it keeps the budget by itself, this is for a fault of ours.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Runs it.
+/// Checks by the configuration and prints to standard output.
 ///
 /// # Errors
-/// Where the configuration has mistakes, or no task can be run.
-pub fn run(args: &CheckArgs, config: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let config = config::load(&config::find(config)?)?;
+/// A configuration with mistakes; a runtime that the operating system does not give.
+pub fn run(args: &CheckArgs, path: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let config = config::load(&config::find(path)?)?;
     let state = config.state.clone().or_else(store::default_dir);
-    let runtime = super::runtime()?;
-    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr());
     let err_is_terminal = std::io::IsTerminal::is_terminal(&err);
-    let mut console = Console { out: &mut out, err: &mut err, style: style(false), err_is_terminal };
-    let mut sweep = Network(Net::new());
+    let style = super::console::style(false);
+    let mut console = Console { out: &mut out, err: &mut err, style, err_is_terminal };
+    let runtime = super::runtime()?;
+    let mut sweep = Real { net: Net::new() };
     let code = runtime.block_on(check(args, &config.plans, state.as_deref(), &mut sweep, &mut console));
-    // What still hangs must not keep the process.
+    // A look that hangs in a thread of its own (a secret's command) is left behind.
     runtime.shutdown_background();
     Ok(ExitCode::from(code))
 }
 
-/// The real one.
-struct Network(Arc<Net>);
+/// The sweep of the real thing.
+struct Real {
+    net: Arc<Net>,
+}
 
-impl Sweep for Network {
+impl Sweep for Real {
     fn sweep<'a>(
         &'a mut self,
         model: &'a mut Model,
@@ -61,7 +63,7 @@ impl Sweep for Network {
         budget: Duration,
         progress: &'a mut (dyn FnMut(usize, usize) + Send),
     ) -> Sweeping<'a> {
-        Box::pin(collect::sweep(model, plans, &self.0, budget, progress))
+        Box::pin(collect::sweep(model, plans, &self.net, budget, progress))
     }
 }
 
@@ -109,8 +111,7 @@ pub async fn check(
         Some(dir) => open(dir, console).await,
         None => None,
     };
-    let mut model =
-        Model::new(systems::rules(), systems::SYSTEMS.iter().flat_map(|s| s.signals.iter()), clock::boot_id());
+    let mut model = super::live::model(clock::boot_id());
     model.configure(parts.clone(), clock::now());
     if let Some(store) = &store {
         match store.history(&parts.iter().map(|p| p.id.clone()).collect::<Vec<_>>()) {
@@ -201,34 +202,13 @@ fn choose(args: &CheckArgs, plans: &[Arc<Plan>]) -> Result<Vec<Arc<Plan>>, Strin
     let asked: Vec<&str> = args.plans().collect();
     for name in &asked {
         if !plans.iter().any(|p| p.id.as_str() == *name) {
-            let near = nearest(name, plans.iter().map(|p| p.id.as_str()));
+            let near = config::nearest(name, plans.iter().map(|p| p.id.as_str()));
             let hint = near.map(|n| format!("; did you mean \"{n}\"?")).unwrap_or_default();
             return Err(format!("no plan \"{}\"{hint}", crate::plan::SafeText::new(name)));
         }
     }
     let wanted = |p: &&Arc<Plan>| asked.is_empty() || asked.contains(&p.id.as_str());
     Ok(plans.iter().filter(wanted).cloned().collect())
-}
-
-/// The name that is nearest to what was written, if one is near enough to be meant.
-fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let most = (written.chars().count() / 3).max(1);
-    names.map(|n| (distance(written, n), n)).filter(|(d, _)| *d <= most).min().map(|(_, n)| n)
-}
-
-/// Levenshtein's distance, in characters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut next = vec![i + 1];
-        for ((y, up), diagonal) in b.iter().zip(row.iter().skip(1)).zip(&row) {
-            let left = next.last().copied().unwrap_or(0);
-            next.push((diagonal + usize::from(x != *y)).min(up + 1).min(left + 1));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 /// What a check of these areas is kept as; empty for all.
@@ -340,17 +320,6 @@ fn machine() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_that_is_near_is_offered() {
-        let names = ["payments", "mail", "search"];
-        assert_eq!(nearest("paymnets", names.into_iter()), Some("payments"));
-        assert_eq!(nearest("mial", names.into_iter()), None, "two letters of four are another word");
-        assert_eq!(nearest("mai", names.into_iter()), Some("mail"));
-        assert_eq!(nearest("zzz", names.into_iter()), None);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("kitten", "sitting"), 3);
-    }
 
     #[test]
     fn areas_make_the_same_scope_in_any_order() {

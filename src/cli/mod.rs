@@ -10,6 +10,8 @@ pub mod args;
 pub mod check;
 pub mod config;
 pub mod console;
+pub mod live;
+pub mod player;
 pub mod replay;
 pub mod watch;
 

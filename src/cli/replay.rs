@@ -9,31 +9,31 @@ use crate::config::{self, Problems};
 use crate::plan::{Now, Plan};
 use crate::report::{self, PlanReport, Report};
 use crate::store::recording::Header;
-use crate::systems;
 
 pub use crate::store::recording::{Recording, RecordingError};
 
 use super::EXIT_FAILED;
 use super::args::ReplayArgs;
-use super::console::{Console, style};
+use super::console::Console;
 
-/// Runs it.
+/// Plays a recording on the screen, or prints how it ended.
 ///
 /// # Errors
-/// Where it shall be played on the screen: the screen is not there yet.
+/// A recording that cannot be read; a configuration in it that this version does not accept.
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(args.print, "playing on the screen is not built yet: use --print");
-    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
-    let style = style(args.look.ascii);
-    let mut console = Console { out: &mut out, err: &mut err, style, err_is_terminal: false };
-    Ok(ExitCode::from(print(&args.file, plans, &mut console)))
+    if args.print {
+        let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr());
+        let style = super::console::style(args.look.ascii);
+        let mut console = Console { out: &mut out, err: &mut err, style, err_is_terminal: false };
+        return Ok(ExitCode::from(print(&args.file, plans, &mut console)));
+    }
+    let recording = Recording::open(&args.file)?;
+    let plans = plans(&recording.header)?;
+    Ok(super::player::play(args, recording, plans))
 }
 
-/// The plans of a recorded configuration. Its secrets are masked, and nothing here needs them.
-///
-/// # Errors
-/// Where this program does not understand the configuration, or none was recorded.
-pub fn plans(header: &Header) -> Result<Vec<Arc<Plan>>, Problems> {
+/// The plans of a recorded configuration. Its secrets are masked, and nobody is contacted.
+fn plans(header: &Header) -> Result<Vec<Arc<Plan>>, Problems> {
     let mut plans = Vec::new();
     for source in &header.config {
         plans.extend(config::parse(&source.name, &source.text)?.plans);
@@ -51,8 +51,7 @@ pub fn fold<E>(
     plans: impl FnOnce(&Header) -> Result<Vec<Arc<Plan>>, E>,
 ) -> Result<(Model, Now), E> {
     let header = &recording.header;
-    let mut model =
-        Model::new(systems::rules(), systems::SYSTEMS.iter().flat_map(|s| s.signals.iter()), header.boot.clone());
+    let mut model = super::live::model(header.boot.clone());
     model.configure(plans(header)?, header.started);
     let mut at = header.started;
     for stamped in &recording.events {

@@ -1,13 +1,30 @@
 //! Files, environment and arguments into plans, by one schema: every mistake at once, each with its place.
+//!
+//! The schema is derived from option types and drives both `config schema` and the check of the TOML, so the two cannot
+//! disagree. No secret is resolved and nobody is contacted here.
 
+mod build;
+mod check;
+mod file;
+mod mask;
+mod meaning;
+mod nearest;
+mod options;
 mod problem;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod tree;
 
-pub use problem::{Place, Problem, Problems};
-
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::plan::{Here, Plan, ProbeId, SecretRef};
+use crate::systems::{SYSTEMS, System};
+
+pub use file::{ENV, find, load};
+pub use nearest::nearest;
+pub use problem::{Place, Problem, Problems};
 
 /// Everything that was configured.
 #[derive(Clone, Debug)]
@@ -39,41 +56,55 @@ pub struct Secret {
     pub place: Place,
 }
 
-/// A file that was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A text that was read.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Source {
     /// As it was named.
     pub name: String,
-    /// Its text.
+    /// The text. It may hold secrets that were written inline.
     pub text: String,
 }
 
-/// Which file to read.
-///
-/// # Errors
-/// Where no place is known.
-pub fn find(cli_path: Option<&Path>) -> Result<PathBuf, Problems> {
-    cli_path.map(Path::to_path_buf).ok_or_else(|| Problems::with_file("lifeboat", "no configuration", ""))
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source").field("name", &self.name).field("bytes", &self.text.len()).finish()
+    }
 }
 
-/// Reads a file.
+/// Reads a configuration from a text. `name` is what its places are told by.
 ///
 /// # Errors
-/// Every mistake.
-pub fn load(path: &Path) -> Result<Config, Problems> {
-    parse(&path.display().to_string(), "")
+/// Every mistake at once.
+pub fn parse(name: &str, text: &str) -> Result<Config, Problems> {
+    parse_with(SYSTEMS, name, text)
 }
 
-/// Reads a text.
+/// The same with other systems than [`SYSTEMS`].
 ///
 /// # Errors
-/// Every mistake.
-pub fn parse(name: &str, _text: &str) -> Result<Config, Problems> {
-    Err(Problems::with_file(name, "not built yet", ""))
+/// Every mistake at once.
+pub fn parse_with(systems: &[&'static System], name: &str, text: &str) -> Result<Config, Problems> {
+    let mut report = problem::Report::new(problem::Lines::new(name, text));
+    let root = match tree::Node::parse(text) {
+        Ok(root) => root,
+        Err(errors) => {
+            for (span, what) in errors {
+                report.add(&span, "", &format!("not TOML: {what}"), "");
+            }
+            report.done()?;
+            return Err(Problems::with_file(name, "not TOML", ""));
+        }
+    };
+    let schema = schema::of(systems);
+    check::check(&schema, &root, &mut report);
+    let meaning = meaning::read(systems, &root, &mut report);
+    report.done()?;
+    let source = Source { name: name.to_owned(), text: text.to_owned() };
+    build::build(&root, meaning, source).map_err(|what| Problems::with_file(name, &what, "please report it"))
 }
 
-/// The schema.
+/// The JSON Schema (2020-12) of the configuration, derived from the types that it is read into.
 #[must_use]
 pub fn schema() -> serde_json::Value {
-    serde_json::Value::Null
+    schema::of(SYSTEMS)
 }

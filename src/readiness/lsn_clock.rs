@@ -124,13 +124,20 @@ impl LsnClock {
             let age = if segment.boot == *boot {
                 (sample.asked.boot <= now.boot).then(|| now.since(sample.asked))?
             } else if segment.dated && !stepped {
-                now.wall.signed_duration_since(sample.asked.wall).to_std().ok()?
+                // A sample of an earlier boot is at least as old as this boot, whatever the wall clock says.
+                now.wall.signed_duration_since(sample.asked.wall).to_std().ok()?.max(now.boot.0)
             } else {
                 return None;
             };
             Some(Covered { sample: *sample, age })
         })
         .min_by_key(|c| c.age)
+    }
+
+    /// Whether a cluster was only ever seen on one timeline.
+    pub(super) fn has_one_timeline(&self, system: &SafeText) -> bool {
+        let mut of = self.segments.iter().filter(|s| s.system == *system).map(|s| s.timeline);
+        of.next().is_some_and(|first| of.all(|t| t == first))
     }
 
     /// The newest sample of a cluster, on whichever timeline.
@@ -240,6 +247,8 @@ mod tests {
             |wall| c.covered(&"sys".into(), 1, Lsn(100), &"next boot".into(), now(1, wall)).map(|c| c.age.as_secs());
         assert_eq!(seen(1_000_070), Some(60));
         assert_eq!(seen(1_000_000), None);
+        let late = c.covered(&"sys".into(), 1, Lsn(100), &"next boot".into(), now(3_600, 1_000_070));
+        assert_eq!(late.map(|c| c.age.as_secs()), Some(3_600), "a wall clock that was set back makes nothing younger");
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -229,18 +228,6 @@ impl Recording {
     pub fn open(path: &Path) -> Result<Self, RecordingError> {
         let file = File::open(path).map_err(|source| RecordingError::File { path: path.to_path_buf(), source })?;
         Self::read(path, file)
-    }
-
-    /// The events, each with how long to wait before it when they are played `speed` times as fast as they happened.
-    pub fn paced(&self, speed: f64) -> impl Iterator<Item = (Duration, &Stamped)> {
-        let mut before = self.header.started;
-        self.events.iter().map(move |event| {
-            let wait = event.at.since(before).as_secs_f64() / speed;
-            if event.at.boot > before.boot {
-                before = event.at;
-            }
-            (Duration::try_from_secs_f64(wait).unwrap_or(Duration::ZERO), event)
-        })
     }
 
     /// Reads a recording from anything; `path` is for errors.
