@@ -19,8 +19,8 @@ impl Backstage for Nothing {
 }
 
 fn main() -> ExitCode {
-    let text = std::env::args().nth(2).and_then(|p| std::fs::read_to_string(p).ok()).unwrap_or_default();
     let load = move || {
+        let text = std::env::args().nth(2).and_then(|p| std::fs::read_to_string(p).ok()).unwrap_or_default();
         if text.contains("plam") {
             return Err(Failure { text: "lifeboat.toml:1:3: unknown key `plam`".into(), status: 65 });
         }

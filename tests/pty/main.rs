@@ -1,8 +1,10 @@
 //! The built program in a terminal: how it starts, and what it leaves behind however it ends.
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
@@ -29,6 +31,8 @@ struct Session {
     child: Box<dyn Child + Send + Sync>,
     seen: Arc<Mutex<Vec<u8>>>,
     before: String,
+    leave: Arc<AtomicBool>,
+    reading: Option<JoinHandle<()>>,
     _dir: tempfile::TempDir,
 }
 
@@ -43,13 +47,19 @@ fn wait(what: &str, mut done: impl FnMut() -> bool) {
 
 impl Session {
     fn start(config: &str, env: &[(&str, &str)]) -> Self {
+        Self::start_with(env, |file| std::fs::write(file, config).unwrap())
+    }
+
+    /// Starts it on a configuration that `write` puts there.
+    fn start_with(env: &[(&str, &str)], write: impl FnOnce(&Path)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("lifeboat.toml");
-        std::fs::write(&file, config).unwrap();
+        write(&file);
         let pty = native_pty_system().openpty(PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 }).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lifeboat"));
         command.args(["--config", file.to_str().unwrap()]);
         command.env("TERM", "xterm-256color");
+        command.env("RUST_BACKTRACE", "0");
         command.env("HOME", dir.path());
         command.env("XDG_STATE_HOME", dir.path());
         for (name, value) in env {
@@ -61,14 +71,27 @@ impl Session {
         let mut reader = pty.master.try_clone_reader().unwrap();
         let writer = pty.master.take_writer().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let into = Arc::clone(&seen);
-        std::thread::spawn(move || {
+        let (into, leave) = (Arc::clone(&seen), Arc::new(AtomicBool::new(false)));
+        let left = Arc::clone(&leave);
+        let reading = std::thread::spawn(move || {
             let mut chunk = [0; 4096];
             while let Ok(n @ 1..) = reader.read(&mut chunk) {
                 into.lock().unwrap().extend_from_slice(&chunk[..n]);
+                if left.load(Ordering::SeqCst) {
+                    return;
+                }
             }
         });
-        Self { master: Some(pty.master), writer: Some(writer), child, seen, before, _dir: dir }
+        Self {
+            master: Some(pty.master),
+            writer: Some(writer),
+            child,
+            seen,
+            before,
+            leave,
+            reading: Some(reading),
+            _dir: dir,
+        }
     }
 
     /// One that shows its board.
@@ -83,7 +106,7 @@ impl Session {
     }
 
     fn parser(&self) -> vt100::Parser {
-        let mut parser = vt100::Parser::new(24, 80, 0);
+        let mut parser = vt100::Parser::new(24.try_into().unwrap(), 80.try_into().unwrap(), 0);
         parser.process(&self.bytes());
         parser
     }
@@ -137,29 +160,16 @@ impl Drop for Session {
 
 /// The terminal's settings, as text that compares.
 fn modes(master: &dyn MasterPty) -> String {
-    use std::os::fd::BorrowedFd;
-    let fd = master.as_raw_fd().unwrap();
-    // The path is opened anew, because a raw descriptor cannot be borrowed without unsafe code.
-    let _: Option<BorrowedFd<'_>> = None;
-    let file = std::fs::File::open(PathBuf::from(format!("/proc/self/fd/{fd}")));
-    let _ = file;
-    format!("{:?}", master.get_termios())
+    format!("{:?}", master.get_termios().expect("a terminal has settings"))
 }
 
 #[test]
 fn the_first_frame_waits_for_nothing() {
     // The configuration is a pipe that nobody writes to: reading it would never end.
-    let dir = tempfile::tempdir().unwrap();
-    let pipe = dir.path().join("lifeboat.toml");
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        &pipe,
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
-        0,
-    )
-    .unwrap();
-    let mut session = Session::start(CONFIG, &[("LIFEBOAT_CONFIG", pipe.to_str().unwrap())]);
+    let mut session = Session::start_with(&[], |file| {
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, file, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    });
     wait("the title", || session.screen().contains("lifeboat"));
     session.press(b"q");
     assert_eq!(session.exit(), 0);
@@ -193,8 +203,10 @@ fn a_panic_gives_the_terminal_back_before_it_speaks() {
     let mut session = Session::start(CONFIG, &[("LIFEBOAT_TEST_PANIC", "loop")]);
     assert_eq!(session.exit(), 101);
     session.assert_restored();
-    let text = session.screen();
-    assert!(text.contains("a test asked for a panic"), "{text}");
+    wait("its words", || String::from_utf8_lossy(&session.bytes()).contains("a test asked for a panic"));
+    let text = session.bytes();
+    let at = |what: &[u8]| text.windows(what.len()).position(|w| w == what).unwrap();
+    assert!(at(b"\x1b[?1049l") < at(b"a test asked"), "it spoke on the alternate screen");
 }
 
 #[test]
@@ -212,10 +224,12 @@ fn a_panic_of_a_task_does_not_tear_the_screen() {
 fn a_vanished_terminal_ends_it() {
     let mut session = Session::live(&[]);
     // As when a connection is cut: nobody holds the other end any more.
+    session.leave.store(true, Ordering::SeqCst);
+    session.press(b"?");
+    session.reading.take().unwrap().join().unwrap();
     drop(session.writer.take());
     drop(session.master.take());
-    let status = session.exit();
-    assert_ne!(status, 0);
+    assert_eq!(session.exit(), 129);
 }
 
 #[test]
@@ -230,7 +244,9 @@ fn suspending_gives_the_terminal_back_and_coming_back_draws_anew() {
         wait("the stop", || session.state() == 'T');
         session.assert_restored();
         session.signal(rustix::process::Signal::CONT);
-        wait("the board again", || session.parser().screen().alternate_screen() && session.screen().contains("payments"));
+        wait("the board again", || {
+            session.parser().screen().alternate_screen() && session.screen().contains("payments")
+        });
     }
     session.press(b"q");
     assert_eq!(session.exit(), 0);
