@@ -94,7 +94,7 @@ impl fmt::Display for Span {
             if b == 0 { write!(f, "{a}{x}") } else { write!(f, "{a}{x}{b}{y}") }
         };
         match s {
-            0..10 if ms % 1_000 == 0 => write!(f, "{s}s"),
+            0..10 if ms.is_multiple_of(1_000) => write!(f, "{s}s"),
             0..1 => write!(f, "{ms}ms"),
             1..10 => write!(f, "{}.{}s", s, ms % 1_000 / 100),
             10..60 => write!(f, "{s}s"),

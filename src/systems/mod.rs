@@ -45,8 +45,11 @@ pub struct ProbeKind {
     /// Reads its own keys. They have been checked against the schema; what is left are faults of meaning.
     pub read: fn(&ReadContext<'_>, serde_json::Value) -> Result<Declared, Vec<Fault>>,
     /// Opens its lanes, one for each that was declared, in that order. Starts nothing and connects nowhere.
-    pub open: fn(&Plan, &ProbeDecl, &Arc<Net>) -> Vec<Box<dyn Lane>>,
+    pub open: Open,
 }
+
+/// Opens the lanes of one probe.
+pub type Open = fn(&Plan, &ProbeDecl, &Arc<Net>) -> Vec<Box<dyn Lane>>;
 
 /// What a probe's options are read in.
 #[derive(Clone, Copy, Debug)]
