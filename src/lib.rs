@@ -5,8 +5,12 @@
 pub mod app;
 pub mod cli;
 pub mod clock;
+pub mod collect;
+pub mod config;
 pub mod net;
 pub mod plan;
 pub mod readiness;
+pub mod report;
+pub mod store;
 pub mod systems;
 pub mod tui;

@@ -3,6 +3,7 @@
 //! PURE: `Event -> update -> (state, effects)`, keymap and all view state, by id.
 
 pub mod board;
+pub mod checked;
 pub mod event;
 pub mod history;
 pub mod keymap;
@@ -11,6 +12,7 @@ pub mod palette;
 pub mod update;
 pub mod view;
 
+pub use checked::{Checked, CheckedFinding, Difference};
 pub use event::{Effect, Event, Stamped};
 pub use history::{Change, History, Memory};
 pub use model::{Model, Polled};

@@ -1,6 +1,7 @@
 //! The board: terminal, first frame, and only then configuration, store and network.
 
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use ratatui::backend::CrosstermBackend;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::app::{App, Event, Memory, Model, Polled};
+use crate::app::{App, Event, Memory, Model, Polled, Stamped};
 use crate::plan::{LaneId, Plan, SafeText};
 use crate::tui::frame::Look;
 use crate::tui::input;
@@ -17,19 +18,13 @@ use crate::tui::run::{End, Failure, Inbox, Notice, Outside, Session, paint};
 use crate::tui::terminal::{self, Guard};
 use crate::tui::theme::Depth;
 
+use super::args::{LookArgs, WatchArgs};
+use super::{EXIT_FAILED, EXIT_USAGE, live};
+
 /// Looks that may wait to be taken in.
 const POLLS: usize = 256;
 /// Notices that may wait to be taken in.
 const NOTICES: usize = 64;
-
-/// What the board is started with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Only ASCII on the screen.
-    pub ascii: bool,
-    /// The theme's name; else the default.
-    pub theme: Option<String>,
-}
 
 /// What was read of the configuration.
 #[derive(Debug)]
@@ -50,26 +45,33 @@ pub trait Backstage: Send + std::fmt::Debug {
     fn poll_now(&mut self, lanes: &[LaneId]);
     /// Keeps these.
     fn remember(&mut self, memories: Vec<Memory>);
+    /// Takes down what happened, where the session is recorded.
+    fn record(&mut self, event: &Stamped);
 }
 
 /// Reads the configuration. Called off the loop: it may wait for a disk.
 pub type Load = Box<dyn FnOnce() -> Result<Loaded, Failure> + Send>;
 
-/// Exit status for wrong use, as in sysexits.h.
-const USAGE: u8 = 64;
-/// Exit status for a fault of this program or the terminal.
-const SOFTWARE: u8 = 70;
+/// Runs the board until a person leaves. Touches no file before the first frame.
+///
+/// # Errors
+/// None: what goes wrong is told on standard error, once the terminal is given back.
+pub fn run(args: &WatchArgs, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let (config, record) = (config.map(Path::to_path_buf), args.record.clone());
+    let load: Load = Box::new(move || live::load(config.as_deref(), record.as_deref()));
+    Ok(watch(&args.look, live::model(crate::clock::boot_id()), load))
+}
 
-/// Runs the board until a person leaves; returns the exit status.
+/// Runs the board on whatever `load` brings; returns the exit status.
 #[must_use]
-pub fn watch(options: &Options, model: Model, load: Load) -> ExitCode {
+pub fn watch(options: &LookArgs, model: Model, load: Load) -> ExitCode {
     if !terminal::usable() {
         tell("lifeboat: the board needs a terminal; for one sweep in text or JSON, use lifeboat check");
-        return ExitCode::from(USAGE);
+        return ExitCode::from(EXIT_USAGE);
     }
     let end = on_terminal(options, model, load);
     for words in terminal::last_words() {
-        tell(&format!("lifeboat: a task failed: {words}"));
+        tell(&format!("lifeboat: {words}"));
     }
     match end {
         Ok(End::Quit) => ExitCode::SUCCESS,
@@ -83,7 +85,7 @@ pub fn watch(options: &Options, model: Model, load: Load) -> ExitCode {
         }
         Err(error) => {
             tell(&format!("lifeboat: the terminal cannot be used: {error}"));
-            ExitCode::from(SOFTWARE)
+            ExitCode::from(EXIT_FAILED)
         }
     }
 }
@@ -93,10 +95,8 @@ fn tell(text: &str) {
 }
 
 /// Everything between taking the terminal and giving it back.
-fn on_terminal(options: &Options, model: Model, load: Load) -> io::Result<End> {
-    let env = |name| std::env::var(name).ok();
-    let depth = Depth::detect(env("NO_COLOR").as_deref(), env("TERM").as_deref(), env("COLORTERM").as_deref());
-    let look = Look { depth, ascii: options.ascii };
+fn on_terminal(options: &LookArgs, model: Model, load: Load) -> io::Result<End> {
+    let look = look(options);
     let guard = Guard::take()?;
     let out = BufWriter::with_capacity(1 << 16, io::stdout());
     let mut terminal = Terminal::new(CrosstermBackend::new(out))?;
@@ -140,6 +140,14 @@ fn on_terminal(options: &Options, model: Model, load: Load) -> io::Result<End> {
     end
 }
 
+/// What this terminal can show, by the environment and the command line.
+#[must_use]
+pub fn look(options: &LookArgs) -> Look {
+    let env = |name| std::env::var(name).ok();
+    let depth = Depth::detect(env("NO_COLOR").as_deref(), env("TERM").as_deref(), env("COLORTERM").as_deref());
+    Look { depth, ascii: options.ascii }
+}
+
 /// What the loop asks for, handed on to what is behind the screen.
 struct Behind<'a> {
     back: Option<Box<dyn Backstage>>,
@@ -168,6 +176,12 @@ impl Outside for Behind<'_> {
     fn remember(&mut self, memories: Vec<Memory>) {
         if let Some(back) = &mut self.back {
             back.remember(memories);
+        }
+    }
+
+    fn record(&mut self, event: &Stamped) {
+        if let Some(back) = &mut self.back {
+            back.record(event);
         }
     }
 

@@ -6,7 +6,7 @@ mod resolve;
 mod secret;
 mod tls;
 
-pub use connect::{TcpTarget, connect};
+pub use connect::{TcpTarget, connect, gap_of_io};
 pub use limits::{Permit, ServerKey};
 pub use secret::resolve as resolve_secret;
 pub use tls::{ServerCertificate, TlsPolicy, gap_of_tls};

@@ -18,6 +18,8 @@ use super::frame::{Drawn, Look, draw};
 
 /// The shortest time between two frames.
 pub const FRAME: Duration = Duration::from_millis(16);
+/// The longest time for which the clock is not looked at.
+const SECOND: Duration = Duration::from_secs(1);
 /// Most events that are taken in before a frame is drawn.
 pub const BATCH: usize = 256;
 
@@ -69,6 +71,8 @@ pub trait Outside {
     fn poll_now(&mut self, lanes: &[LaneId]);
     /// Keep these.
     fn remember(&mut self, memories: Vec<Memory>);
+    /// Take down what happened, where the session is recorded.
+    fn record(&mut self, _event: &Stamped) {}
     /// Give the terminal back and stop until continued; then take it again.
     ///
     /// # Errors
@@ -218,8 +222,9 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
         let until = |at: BootTime| at.0.saturating_sub(now.boot.0);
         let app = app::next_wake(self.app, now).map(until);
         let ages = self.drawn.next.map(until);
-        // A frozen clock or a suspended machine must not make us sleep for ever.
-        app.into_iter().chain(ages).min().unwrap_or(Duration::from_secs(60)).max(Duration::from_millis(1))
+        // Timers do not count the time that a machine is suspended; evidence ages all the same. So look at the clock
+        // every second: what has aged meanwhile is judged then.
+        app.into_iter().chain(ages).min().unwrap_or(SECOND).clamp(Duration::from_millis(1), SECOND)
     }
 
     fn take(&mut self, news: News) -> io::Result<Option<End>> {
@@ -259,7 +264,9 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
         if let Event::Resized { .. } = event {
             self.terminal.autoresize().map_err(gone)?;
         }
-        let update = app::update(self.app, Stamped { at, event });
+        let stamped = Stamped { at, event };
+        self.outside.record(&stamped);
+        let update = app::update(self.app, stamped);
         self.dirty |= update.dirty;
         let end = self.carry_out(update.effects)?;
         Ok(ended.or(end))

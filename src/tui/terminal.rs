@@ -71,10 +71,19 @@ fn leave() {
     }
 }
 
-/// What threads of ours said while dying.
+/// What is to be told after the screen is gone: what threads of ours said while dying, and [`say_last`].
 #[must_use]
 pub fn last_words() -> Vec<String> {
     LAST_WORDS.lock().map(|mut w| std::mem::take(&mut *w)).unwrap_or_default()
+}
+
+/// Says something once the screen is gone.
+pub fn say_last(text: &str) {
+    if let Ok(mut words) = LAST_WORDS.lock()
+        && words.len() < WORDS
+    {
+        words.push(text.to_owned());
+    }
 }
 
 fn hook(drawer: ThreadId) {
@@ -86,7 +95,7 @@ fn hook(drawer: ThreadId) {
             if let Ok(mut words) = LAST_WORDS.lock()
                 && words.len() < WORDS
             {
-                words.push(info.to_string());
+                words.push(format!("a task failed: {info}"));
             }
             return;
         }

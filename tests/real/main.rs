@@ -1,2 +1,11 @@
-#[test]
-fn t() {}
+//! Tests against real servers on loopback, and against servers that fail on purpose. They need root and the packages
+//! that `tests/all.sh` installs; a missing server fails a test, never skips it.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
+
+#[path = "../support/faults/mod.rs"]
+mod faults;
+#[path = "../support/postgres.rs"]
+mod pg;
+
+mod faults_work;
+mod postgres;

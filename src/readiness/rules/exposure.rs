@@ -30,6 +30,13 @@ fn judge(plan: &Plan, e: &Exposure, now: Now) -> Finding {
             make(Verdict::Unknown, "loss-unknown", &format!("what would be lost is unknown: {why}"))
                 .next("keep lifeboat running: it bounds the loss by its own history of the primary's positions")
         }
+        // While the primary cannot be seen nobody knows that the standby lacks anything: the bound is no proof.
+        Bound::AtMost { span } | Bound::ByLastCommit { span } if *span > goal && e.growing => make(
+            Verdict::Unknown,
+            "loss-unbounded",
+            &format!("the primary cannot be seen, so the loss can no longer be bounded within {goal}"),
+        )
+        .next("find out whether the primary lives; see the situation and the failover gate"),
         Bound::AtMost { span } | Bound::ByContent { span } | Bound::ByLastCommit { span } if goal.0.is_zero() => make(
             Verdict::NotReady,
             "loss-not-zero",
