@@ -208,6 +208,9 @@ fn of_standby(
     }
     // A standby that does not say its timeline can be dated only where there never was but one: after a fork, the same
     // position means something else on each.
+    if newest.is_none() && clock.is_some_and(|c| !c.segments().is_empty()) {
+        return unknown(out, "it is another cluster than the primary that was last seen");
+    }
     let only = newest.map(|(t, _)| t).filter(|_| clock.is_some_and(|c| c.has_one_timeline(system)));
     if timeline.is_none() && newest.is_some() && only.is_none() {
         return unknown(out, "the standby does not say which timeline it is on");
