@@ -45,6 +45,18 @@ impl Bound {
             Self::Unknown { .. } => None,
         }
     }
+
+    /// The bound as it is `later` than the snapshot: it grows with time until new readings come. For whoever shows a
+    /// snapshot that is not of this moment.
+    #[must_use]
+    pub fn aged(&self, later: std::time::Duration) -> Option<Span> {
+        match self {
+            Self::Zero => Some(Span::secs(0)),
+            Self::AtMost { .. } | Self::ByLastCommit { .. } | Self::ByContent { .. } | Self::Unknown { .. } => {
+                self.span().map(|s| Span(s.0.saturating_add(later)))
+            }
+        }
+    }
 }
 
 /// What would be lost by failing over to one site now, as one probe sees it.
