@@ -284,6 +284,8 @@ pub struct World {
     pub flushed: f64,
     pub received: f64,
     pub replayed: f64,
+    /// When the last commit was made that the standby has.
+    pub last_commit: f64,
     pub hold_received: bool,
     pub hold_replayed: bool,
 }
@@ -317,6 +319,7 @@ impl World {
             flushed: start,
             received: start,
             replayed: start,
+            last_commit: 0.0,
             hold_received: false,
             hold_replayed: false,
         }
@@ -335,6 +338,7 @@ impl World {
         assert!(t >= self.t, "time goes on");
         self.flushed += self.rate * (t - self.t);
         if !self.hold_received {
+            self.last_commit = t;
             self.received = self.flushed;
         }
         if !self.hold_replayed {
@@ -358,7 +362,7 @@ impl World {
             s if *s == FLUSHED => lsn(self.flushed),
             s if *s == RECEIVED => lsn(self.received),
             s if *s == REPLAYED => lsn(self.replayed),
-            s if *s == LAST_COMMIT => Some(Ok(Value::Time(now(self.t).wall))),
+            s if *s == LAST_COMMIT => Some(Ok(Value::Time(now(self.last_commit).wall))),
             s if *s == FRESH_AS_OF => Some(Ok(Value::Time(now(self.t - 10.0).wall))),
             _ => None,
         }
@@ -375,7 +379,7 @@ impl World {
             .iter()
             .filter_map(|signal| {
                 let value = self.answer(&name, signal)?;
-                Some(Reading { key: lane.key(signal.clone()), value, asked, answered, as_of: None })
+                Some(Reading { key: lane.key(signal.clone()), value, asked, answered, as_of: Some(now(self.t).wall) })
             })
             .collect();
         Polled { lane: lane.clone(), asked, answered, readings }
