@@ -12,6 +12,7 @@ mod process;
 mod watch;
 
 mod check_bin;
+mod dns;
 mod faults_work;
 mod lab_faults;
 mod matrix;
