@@ -18,4 +18,5 @@ mod lab_faults;
 mod matrix;
 mod no_false_red;
 mod postgres;
+mod postgres_tls;
 mod ssh;

@@ -78,7 +78,11 @@ pub fn plan(spec: &PlanSpec) -> Plan {
         expects: expects.clone(),
     };
     let options = PostgresOptions {
-        at: spec.servers.iter().map(|s| ((*s).to_owned(), format!("postgres://db.{s}.example.com/shop"))).collect(),
+        at: spec
+            .servers
+            .iter()
+            .map(|s| ((*s).to_owned(), format!("postgres://db.{s}.example.com/shop").as_str().into()))
+            .collect(),
         password: None,
         act_as: None,
         mode: spec.mode,
