@@ -74,9 +74,12 @@ pub fn watch(options: &LookArgs, model: Model, load: Load) -> ExitCode {
         tell(&format!("lifeboat: {words}"));
     }
     match end {
-        Ok((End::Quit, _)) => ExitCode::SUCCESS,
-        Ok((End::Ended, signal)) => ExitCode::from(128 + signal),
-        Ok((End::Failed(failure), _)) => {
+        Ok(End::Quit) => ExitCode::SUCCESS,
+        Ok(End::Ended(why)) => {
+            let signal = SIGNALS.iter().find(|(name, _)| *name == why.as_str()).map_or(1, |(_, number)| *number);
+            ExitCode::from(128 + signal)
+        }
+        Ok(End::Failed(failure)) => {
             tell(&failure.text);
             ExitCode::from(failure.status)
         }
@@ -92,7 +95,7 @@ fn tell(text: &str) {
 }
 
 /// Everything between taking the terminal and giving it back.
-fn on_terminal(options: &LookArgs, model: Model, load: Load) -> io::Result<(End, u8)> {
+fn on_terminal(options: &LookArgs, model: Model, load: Load) -> io::Result<End> {
     let look = look(options);
     let guard = Guard::take()?;
     let out = BufWriter::with_capacity(1 << 16, io::stdout());
@@ -112,7 +115,7 @@ fn on_terminal(options: &LookArgs, model: Model, load: Load) -> io::Result<(End,
     let (back_in, back) = std::sync::mpsc::sync_channel(1);
     let end = runtime.block_on(async {
         let signals = Signals::new()?;
-        let signal = tokio::spawn(signals.forward(notices_in.clone()));
+        tokio::spawn(signals.forward(notices_in.clone()));
         let (outcome, theme) = (notices_in.clone(), options.theme.clone());
         tokio::task::spawn_blocking(move || {
             let notice = match load() {
@@ -126,11 +129,10 @@ fn on_terminal(options: &LookArgs, model: Model, load: Load) -> io::Result<(End,
         });
         #[cfg(debug_assertions)]
         misbehave(&notices_in);
-        let outside = Behind { back: None, arrives: back, polls: polls_in, notices: notices_in, guard: &guard };
+        let outside =
+            Behind { back: None, arrives: back, polls: polls_in, notices: notices_in, guard: &guard, stopped: false };
         let mut session = Session::new(&mut terminal, &mut app, outside, look, crate::clock::now);
-        let end = session.run(Inbox { notices, polls }, input::terminal()).await?;
-        let number = if end == End::Ended && signal.is_finished() { signal.await.unwrap_or(0) } else { 0 };
-        io::Result::Ok((end, number))
+        session.run(Inbox { notices, polls }, input::terminal()).await
     });
     guard.release();
     // Looks under way, and whatever blocks on a disk, are left behind.
@@ -153,6 +155,7 @@ struct Behind<'a> {
     polls: mpsc::Sender<Polled>,
     notices: mpsc::Sender<Notice>,
     guard: &'a Guard,
+    stopped: bool,
 }
 
 impl Outside for Behind<'_> {
@@ -185,13 +188,23 @@ impl Outside for Behind<'_> {
     fn suspend(&mut self) -> io::Result<()> {
         self.guard.release();
         terminal::stop();
+        self.stopped = true;
         self.guard.resume()
     }
 
     fn resume(&mut self) -> io::Result<()> {
-        self.guard.resume()
+        // Coming back from a stop of our own, this is told too.
+        if !std::mem::take(&mut self.stopped) {
+            // A shell may have set the terminal for itself meanwhile: release it, so that all of it is set again.
+            self.guard.release();
+            self.guard.resume()?;
+        }
+        Ok(())
     }
 }
+
+/// The signals that end the session, and their numbers: the exit status is 128 and the number, as shells expect.
+const SIGNALS: [(&str, u8); 3] = [("SIGHUP", 1), ("SIGINT", 2), ("SIGTERM", 15)];
 
 /// The signals that a terminal program must answer.
 struct Signals {
@@ -213,21 +226,19 @@ impl Signals {
         })
     }
 
-    /// Hands signals to the loop until one of them ends the session; returns its number.
-    async fn forward(mut self, notices: mpsc::Sender<Notice>) -> u8 {
+    /// Hands signals to the loop for as long as it runs.
+    async fn forward(mut self, notices: mpsc::Sender<Notice>) {
         loop {
             let ended = |name: &str| Notice::Event(Event::Ended(SafeText::new(name)));
-            let (notice, number) = tokio::select! {
-                _ = self.term.recv() => (ended("SIGTERM"), 15),
-                _ = self.int.recv() => (ended("SIGINT"), 2),
-                _ = self.hup.recv() => (ended("SIGHUP"), 1),
-                _ = self.stop.recv() => (Notice::Stop, 0),
-                _ = self.cont.recv() => (Notice::Continued, 0),
+            let notice = tokio::select! {
+                _ = self.term.recv() => ended("SIGTERM"),
+                _ = self.int.recv() => ended("SIGINT"),
+                _ = self.hup.recv() => ended("SIGHUP"),
+                _ = self.stop.recv() => Notice::Stop,
+                _ = self.cont.recv() => Notice::Continued,
             };
-            // Not waited for: an end must not queue behind a full inbox, and a full inbox is taken in at once anyway.
-            let sent = notices.send(notice).await;
-            if number != 0 || sent.is_err() {
-                return number;
+            if notices.send(notice).await.is_err() {
+                return;
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
@@ -11,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::app::{self, App, Effect, Event, Memory, Polled, Stamped};
-use crate::plan::{BootTime, LaneId, Now, Plan};
+use crate::plan::{BootTime, LaneId, Now, Plan, SafeText};
 
 use super::frame::{Drawn, Look, draw};
 
@@ -56,8 +57,8 @@ pub struct Failure {
 pub enum End {
     /// A person left.
     Quit,
-    /// A signal, or the terminal ended.
-    Ended,
+    /// A signal, by its name; or the terminal, where it cannot be read any more.
+    Ended(SafeText),
     /// The session could not go on.
     Failed(Failure),
 }
@@ -179,7 +180,7 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
             for _ in 0..BATCH {
                 let next = match inbox.notices.try_recv() {
                     Ok(notice) => Some(News::Notice(notice)),
-                    Err(_) => match futures_util::FutureExt::now_or_never(input.next()) {
+                    Err(_) => match ready(&mut input).await {
                         Some(event) => Some(event.map_or(News::InputEnded, News::Input)),
                         None => inbox.polls.try_recv().ok().map(News::Polled),
                     },
@@ -232,7 +233,7 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
             News::Input(event) | News::Notice(Notice::Event(event)) => event,
             News::Polled(polled) => Event::Polled(polled),
             News::Woke => Event::Woke,
-            News::InputEnded => return Ok(Some(End::Ended)),
+            News::InputEnded => return Ok(Some(End::Ended("terminal".into()))),
             News::Notice(Notice::Configured { plans, theme }) => {
                 if let Some(theme) = theme {
                     self.app.view.theme = theme;
@@ -250,7 +251,16 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
                 return Ok(None);
             }
         };
-        let ended = matches!(event, Event::Ended(_));
+        let ended = match &event {
+            Event::Ended(why) => Some(End::Ended(why.clone())),
+            Event::Key(_)
+            | Event::Pasted
+            | Event::Resized { .. }
+            | Event::Polled(_)
+            | Event::Remembered(_)
+            | Event::StoreFailed(_)
+            | Event::Woke => None,
+        };
         if let Event::Resized { .. } = event {
             self.terminal.autoresize().map_err(gone)?;
         }
@@ -259,7 +269,7 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
         let update = app::update(self.app, stamped);
         self.dirty |= update.dirty;
         let end = self.carry_out(update.effects)?;
-        Ok(if ended { Some(End::Ended) } else { end })
+        Ok(ended.or(end))
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>) -> io::Result<Option<End>> {
@@ -279,13 +289,24 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
 
     /// Somebody else drew on the terminal: everything is drawn anew.
     fn redraw(&mut self) -> io::Result<()> {
-        self.terminal.clear().map_err(gone)?;
+        // Not `clear`: it asks the terminal where its cursor is, and waits for the answer.
         let size = self.terminal.size().map_err(gone)?;
+        self.terminal.resize(size.into()).map_err(gone)?;
         let event = Event::Resized { cols: size.width, rows: size.height };
         app::update(self.app, Stamped { at: (self.clock)(), event });
         self.dirty = true;
         Ok(())
     }
+}
+
+/// What the input has ready, without waiting. Polled with the loop's own waker: the terminal's stream keeps the first
+/// waker that it is given, and one that wakes nobody would make it deaf.
+async fn ready<I: Stream<Item = Event> + Unpin>(input: &mut I) -> Option<Option<Event>> {
+    std::future::poll_fn(|cx| match input.poll_next_unpin(cx) {
+        Poll::Ready(event) => Poll::Ready(Some(event)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// A fault of the terminal, whichever kind of terminal it is.

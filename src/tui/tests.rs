@@ -411,7 +411,7 @@ mod the_loop {
     #[tokio::test(start_paused = true)]
     async fn the_end_of_the_input_is_the_end() {
         let (end, _) = run(fixture::normal(80, 24), async |rig| drop(rig.input)).await;
-        assert_eq!(end, End::Ended);
+        assert_eq!(end, End::Ended("terminal".into()));
     }
 }
 
