@@ -42,3 +42,4 @@ pub mod readiness;
 pub mod report;
 pub mod store;
 pub mod systems;
+pub mod tui;

@@ -42,9 +42,9 @@ pub enum Action {
     Theme,
     /// Delete the character before the cursor of a text.
     Erase,
-    /// Start the guided failover of the selected plan.
+    /// Start the guided failover.
     Failover,
-    /// Start the guided switchover of the selected plan.
+    /// Start the guided switchover.
     Switchover,
     /// Stop this process until it is continued.
     Suspend,
@@ -134,13 +134,13 @@ pub static KEYMAP: &[Binding] = &[
     bind(&[ch('b')], SCREENS, Action::Board, "the board", "", "board"),
     bind(&[ch('/')], &[Mode::Board], Action::Filter, "show only the plans that match", "filter", "filter"),
     bind(&[ch(':')], NOT_HELP, Action::Palette, "type a command", "command", ""),
-    bind(&[ch('r')], TARGETS, Action::Poll, "look at the selected plan now", "poll now", "poll"),
     bind(&[ch('s')], &[Mode::Board], Action::Sort, "choose the order", "", "sort"),
-    bind(&[ch('t')], NOT_HELP, Action::Timeline, "verdict changes, newest first", "timeline", "timeline"),
-    bind(&[ch('f')], NOT_HELP, Action::Freeze, "hold the screen still; thaws on any worsening", "", "freeze"),
+    bind(&[ch('f')], NOT_HELP, Action::Freeze, "hold the screen; anything worse thaws it", "", "freeze"),
     bind(&[ch('c')], SCREENS, Action::Theme, "the next theme", "", "theme"),
     bind(&[ch('?')], NOT_HELP, Action::Help, "every key", "help", "help"),
     bind(&[ch('q')], SCREENS, Action::Quit, "leave", "quit", "quit"),
+    bind(&[ch('r')], TARGETS, Action::Poll, "look at the selected plan now", "poll now", "poll"),
+    bind(&[ch('t')], NOT_HELP, Action::Timeline, "verdict changes, newest first", "timeline", "timeline"),
     bind(&[ctrl('c')], ALL, Action::Quit, "leave at once", "", ""),
     bind(&[ctrl('z')], ALL, Action::Suspend, "suspend; fg brings it back", "", ""),
     bind(&[k(KeyCode::Backspace), ctrl('h')], TYPED, Action::Erase, "delete a character", "", ""),

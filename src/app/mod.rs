@@ -9,7 +9,7 @@ pub mod history;
 pub mod keymap;
 pub mod model;
 pub mod palette;
-mod update;
+pub mod update;
 pub mod view;
 
 pub use checked::{Checked, CheckedFinding, Difference};

@@ -267,7 +267,7 @@ pub fn update(app: &mut App, stamped: Stamped) -> Update {
             Update { effects: Vec::new(), dirty: app.view.screen != Screen::Board }
         }
         Event::StoreFailed(why) => {
-            let text = format!("history is not kept: {why}");
+            let text = why.to_string();
             let dirty = app.view.warning.as_ref() != Some(&text);
             app.view.warning = Some(text);
             app.reframe();

@@ -204,10 +204,16 @@ impl View {
         self.frozen.as_ref().map_or(now, |f| f.at)
     }
 
+    /// Whether the board's last row says the selected plan's reason in full, because its column is narrow.
+    #[must_use]
+    pub const fn says_why(&self) -> bool {
+        self.cols < 132
+    }
+
     /// Rows that a list may take: the terminal's without header, rules, column heads and footer.
     #[must_use]
     pub fn list_rows(&self) -> usize {
         let extra = usize::from(self.frozen.is_some()) + usize::from(self.warning.is_some());
-        usize::from(self.rows).saturating_sub(5 + extra)
+        usize::from(self.rows).saturating_sub(5 + extra + usize::from(self.says_why()))
     }
 }

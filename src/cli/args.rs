@@ -84,6 +84,12 @@ pub struct LookArgs {
 pub struct ReplayArgs {
     /// The recording.
     pub file: PathBuf,
+    /// Prints the report of the moment at which it ends, instead of playing it; exits as `check` would have
+    #[arg(long)]
+    pub print: bool,
+    /// How many times faster than it happened
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub speed: u32,
     /// How it looks.
     #[command(flatten)]
     pub look: LookArgs,

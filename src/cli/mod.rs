@@ -9,6 +9,9 @@ use clap::error::ErrorKind;
 pub mod args;
 pub mod check;
 pub mod config;
+pub mod console;
+pub mod live;
+pub mod player;
 pub mod replay;
 pub mod watch;
 

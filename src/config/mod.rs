@@ -23,6 +23,7 @@ use crate::plan::{Here, Plan, ProbeId, SecretRef};
 use crate::systems::{SYSTEMS, System};
 
 pub use file::{ENV, find, load};
+pub use nearest::nearest;
 pub use problem::{Place, Problem, Problems};
 
 /// Everything that was configured.

@@ -2,7 +2,7 @@
 
 /// The nearest of `names`, where one is near enough to be meant: the same but for case, `-` and `_`, or about one slip
 /// in three letters (optimal string alignment distance).
-pub(super) fn nearest<'a>(found: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(found: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Nobody means a known name by something longer than this.
     const LONGEST: usize = 64;
     let plain = |s: &str| -> Vec<char> {

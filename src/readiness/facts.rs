@@ -129,12 +129,14 @@ impl Readings {
 /// restarts refuses for a moment.
 fn proven(lane: &Lane, gap: &Gap) -> bool {
     match gap.reason {
-        Reason::Refused => {
-            let refused = |o: &&Outcome| o.gap.as_ref().is_some_and(|g| g.reason == Reason::Refused);
-            lane.outcomes.iter().rev().take_while(refused).count() >= 2
-        }
+        Reason::Refused => refused_twice(lane),
         reason => reason.verdict() == super::Verdict::NotReady,
     }
+}
+
+fn refused_twice(lane: &Lane) -> bool {
+    let refused = |o: &&Outcome| o.gap.as_ref().is_some_and(|g| g.reason == Reason::Refused);
+    lane.outcomes.iter().rev().take_while(refused).count() >= 2
 }
 
 /// What is known of one key at one moment.
@@ -181,6 +183,12 @@ pub struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
+    /// Whether the last two looks of a lane were both refused: once is a server that restarts, twice is one that is down.
+    #[must_use]
+    pub(super) fn refused_twice(&self, lane: &LaneId) -> bool {
+        self.readings.lanes.get(lane).is_some_and(refused_twice)
+    }
+
     /// What is known of a key.
     #[must_use]
     pub fn seen(&self, key: &Key, now: Now) -> Seen<'a> {

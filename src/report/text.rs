@@ -107,9 +107,9 @@ fn lead(status: &PlanStatus, whole: bool) -> String {
     };
     text.push_str(&format!("  active: {active}"));
     if let Some(exposure) = status.exposure() {
-        text.push_str(&format!("  RPO now: {} of {}", bound(exposure), exposure.goal));
+        text.push_str(&format!("  RPO now: {} (goal {})", bound(exposure), exposure.goal));
     }
-    text.push_str(&format!("  RTO now: {} of {}", at_least(&status.estimate), status.estimate.goal));
+    text.push_str(&format!("  RTO now: {} (goal {})", at_least(&status.estimate), status.estimate.goal));
     text
 }
 

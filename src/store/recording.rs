@@ -253,14 +253,16 @@ impl Recording {
         let mut recording = Self { header, events: Vec::new(), cut: false };
         for number in 2.. {
             let Some((text, whole)) = next(path, &mut from, number)? else { break };
-            match serde_json::from_slice(&text) {
-                Ok(event) if whole => recording.events.push(event),
-                Ok(_) | Err(_) if !whole => recording.cut = true,
-                Ok(_) => {}
-                Err(e) => {
-                    return Err(RecordingError::Damaged { path: path.to_path_buf(), line: number, why: e.to_string() });
-                }
+            if !whole {
+                recording.cut = true;
+                break;
             }
+            let event = serde_json::from_slice(&text).map_err(|e| RecordingError::Damaged {
+                path: path.to_path_buf(),
+                line: number,
+                why: e.to_string(),
+            })?;
+            recording.events.push(event);
         }
         Ok(recording)
     }

@@ -12,13 +12,19 @@ use super::queue::Item;
 
 const MINUTE: i64 = 60_000_000;
 
+/// One primary as one boot saw it: probe, system identifier, timeline, boot.
+type Cluster = (ProbeId, SafeText, i64, SafeText);
+
+/// A row's id, and the wall clock of the newest row that belongs to it.
+type Known = (i64, Option<i64>);
+
 /// What the writer knows of the file, so as not to ask for it with every row. Forgotten when a transaction fails.
 #[derive(Debug)]
 pub(super) struct Writer {
     boot: SafeText,
     boots: HashMap<SafeText, i64>,
-    clusters: HashMap<(ProbeId, SafeText, i64, SafeText), (i64, Option<i64>)>,
-    series: HashMap<Key, (i64, Option<i64>)>,
+    clusters: HashMap<Cluster, Known>,
+    series: HashMap<Key, Known>,
 }
 
 impl Writer {
@@ -63,12 +69,7 @@ impl Writer {
         Ok(id)
     }
 
-    fn sample(
-        &mut self,
-        tx: &Transaction<'_>,
-        of: (ProbeId, SafeText, i64, SafeText),
-        sample: &LsnSample,
-    ) -> rusqlite::Result<()> {
+    fn sample(&mut self, tx: &Transaction<'_>, of: Cluster, sample: &LsnSample) -> rusqlite::Result<()> {
         let wall = sample.asked.wall.timestamp_micros();
         let (cluster, last) = match self.clusters.get(&of) {
             Some(known) => *known,
