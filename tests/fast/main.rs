@@ -1,14 +1,5 @@
 //! Tests that need nothing but this repository.
-#![cfg_attr(
-    test,
-    expect(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        reason = "these are tests"
-    )
-)]
+#![cfg_attr(test, expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests"))]
 
 mod check;
 mod config_bin;
