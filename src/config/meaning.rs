@@ -227,9 +227,7 @@ impl<'s> Reader<'s, '_, '_> {
         }
         let name = probe.get("kind").and_then(Node::text)?;
         let kind = self.systems.iter().flat_map(|s| s.probes).find(|k| k.name == name)?;
-        if kind.area == Area::Replication {
-            self.fits_rpo(plan, key, probe, times);
-        }
+        let too_slow = kind.area == Area::Replication && !self.fits_rpo(plan, key, probe, times);
         // A system may count on a plan with sites, of which its home is one.
         if self.broken.contains(key) || plan.sites.len() < 2 {
             return None;
@@ -255,7 +253,8 @@ impl<'s> Reader<'s, '_, '_> {
                     let path: Vec<&str> = path.iter().map(String::as_str).collect();
                     let (span, key) = locate(probe, key, &path);
                     // What is said of one key once need not be said twice in other words.
-                    if !self.report.has(&key) {
+                    let said = too_slow && matches!(path.as_slice(), ["interval" | "timeout"]);
+                    if !said && !self.report.has(&key) {
                         self.report.add(span, &key, &what, &right);
                     }
                 }
@@ -266,12 +265,12 @@ impl<'s> Reader<'s, '_, '_> {
 
     /// Exposure can be no finer than what is looked at: between two looks, and until the second one ends, a loss goes
     /// unseen.
-    fn fits_rpo(&mut self, plan: &PlanContext<'_>, key: &str, probe: &Node, times: Times<'_>) {
-        let Some((rpo, _)) = plan.rpo.filter(|(rpo, _)| !rpo.0.is_zero()) else { return };
+    fn fits_rpo(&mut self, plan: &PlanContext<'_>, key: &str, probe: &Node, times: Times<'_>) -> bool {
+        let Some((rpo, _)) = plan.rpo.filter(|(rpo, _)| !rpo.0.is_zero()) else { return true };
         let (interval, timeout) = (times.interval, times.timeout);
         let sum = Span(interval.0.0.saturating_add(timeout.0.0));
         if sum.0 <= rpo.0 / 2 {
-            return;
+            return true;
         }
         let written = [("interval", interval.1), ("timeout", timeout.1)];
         let own = written.iter().find(|(name, node)| node.is_some() && probe.get(name).is_some());
@@ -283,6 +282,7 @@ impl<'s> Reader<'s, '_, '_> {
         let right =
             format!("at most {} together: a replication probe must see a loss before it is too large", Span(rpo.0 / 2));
         self.report.add(span, &below(key, name), &what, &right);
+        false
     }
 }
 

@@ -182,8 +182,14 @@ pub fn gap_of_tls(e: &std::io::Error) -> Gap {
     Gap::new(reason, &detail)
 }
 
+/// Whether an error is rustls' own, however wrapped: then [`gap_of_tls`] says more about it.
+#[must_use]
+pub fn is_tls(e: &std::io::Error) -> bool {
+    rustls_error(e).is_some()
+}
+
 /// Rustls' own error below any number of wrappings.
-pub(crate) fn rustls_error<'a>(e: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+fn rustls_error<'a>(e: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
     let mut at = Some(e);
     while let Some(e) = at {
         if let Some(found) = e.downcast_ref::<rustls::Error>() {

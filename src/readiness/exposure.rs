@@ -45,6 +45,18 @@ impl Bound {
             Self::Unknown { .. } => None,
         }
     }
+
+    /// The bound as it is `later` than the snapshot: it grows with time until new readings come. For whoever shows a
+    /// snapshot that is not of this moment.
+    #[must_use]
+    pub fn aged(&self, later: std::time::Duration) -> Option<Span> {
+        match self {
+            Self::Zero => Some(Span::secs(0)),
+            Self::AtMost { .. } | Self::ByLastCommit { .. } | Self::ByContent { .. } | Self::Unknown { .. } => {
+                self.span().map(|s| Span(s.0.saturating_add(later)))
+            }
+        }
+    }
 }
 
 /// What would be lost by failing over to one site now, as one probe sees it.
@@ -208,6 +220,9 @@ fn of_standby(
     }
     // A standby that does not say its timeline can be dated only where there never was but one: after a fork, the same
     // position means something else on each.
+    if newest.is_none() && clock.is_some_and(|c| !c.segments().is_empty()) {
+        return unknown(out, "it is another cluster than the primary that was last seen");
+    }
     let only = newest.map(|(t, _)| t).filter(|_| clock.is_some_and(|c| c.has_one_timeline(system)));
     if timeline.is_none() && newest.is_some() && only.is_none() {
         return unknown(out, "the standby does not say which timeline it is on");

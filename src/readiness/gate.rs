@@ -118,7 +118,7 @@ fn failover(
             Bound::Zero => {}
             Bound::Unknown { why } => consent.push(SafeText::new(&format!("an unknown loss: {why}"))),
             Bound::AtMost { span } | Bound::ByLastCommit { span } | Bound::ByContent { span } => {
-                consent.push(SafeText::new(&format!("lose <= {span}")));
+                consent.push(SafeText::new(&format!("lose <= {}", span.upper())));
             }
         }
     }
@@ -129,15 +129,7 @@ fn failover(
         (_, _) => {}
     }
     for list in [&mut no, &mut unknown, &mut consent] {
-        let mut seen = Vec::new();
-        list.retain(|t| {
-            if seen.contains(t) {
-                false
-            } else {
-                seen.push(t.clone());
-                true
-            }
-        });
+        once(list);
     }
     if !no.is_empty() {
         Gate::No(no)
@@ -148,6 +140,18 @@ fn failover(
     } else {
         Gate::Go
     }
+}
+
+/// Keeps the first of what is said more than once.
+fn once(list: &mut Vec<SafeText>) {
+    let mut seen = Vec::new();
+    list.retain(|t| {
+        let new = !seen.contains(t);
+        if new {
+            seen.push(t.clone());
+        }
+        new
+    });
 }
 
 fn switchover(active: &Active, situation: &Situation, findings: &[Finding], failover: &Gate) -> Gate {
@@ -168,7 +172,7 @@ fn switchover(active: &Active, situation: &Situation, findings: &[Finding], fail
         no.extend(why.iter().cloned());
     }
     if !no.is_empty() {
-        no.dedup();
+        once(&mut no);
         return Gate::No(no);
     }
     let unknown: Vec<_> = findings

@@ -26,7 +26,7 @@ mod writer;
 pub use error::StoreError;
 pub use retain::Limits;
 
-use queue::{Item, Queue};
+use queue::{Closed, Item, Queue};
 
 /// The file's name in the state directory.
 pub const FILE: &str = "history.db";
@@ -149,11 +149,12 @@ impl Store {
 
     fn end(&self, limit: Duration) -> Result<(), StoreError> {
         let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
-        if self.queue.close(limit) {
-            // The thread has said that it is done with the queue; it ends as soon as its connection is closed.
-            return thread.join().map_err(|_| StoreError::Late { path: self.path.clone(), limit });
+        let late = || StoreError::Late { path: self.path.clone(), limit };
+        match self.queue.close(limit) {
+            Closed::Ended => thread.join().map_err(|_| late()),
+            Closed::Written => Ok(()),
+            Closed::Late => Err(late()),
         }
-        Err(StoreError::Late { path: self.path.clone(), limit })
     }
 }
 

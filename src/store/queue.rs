@@ -187,13 +187,28 @@ impl Queue {
         !timeout.timed_out() && state.settled >= until
     }
 
-    /// Lets the writer finish and end. False where that takes longer than `limit`, or where something was not written.
-    pub(super) fn close(&self, limit: Duration) -> bool {
+    /// Lets the writer finish and end, and waits for it up to `limit`.
+    pub(super) fn close(&self, limit: Duration) -> Closed {
         let mut state = self.lock();
         state.closing = true;
         self.moved.notify_all();
-        let (state, timeout) =
+        let (state, _) =
             self.moved.wait_timeout_while(state, limit, |s| !s.ended).unwrap_or_else(PoisonError::into_inner);
-        !timeout.timed_out() && state.settled >= state.accepted
+        match (state.settled >= state.accepted, state.ended) {
+            (true, true) => Closed::Ended,
+            (true, false) => Closed::Written,
+            (false, _) => Closed::Late,
+        }
     }
+}
+
+/// How far a queue got before it had to be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closed {
+    /// Everything is dealt with, and the writer has ended.
+    Ended,
+    /// Everything is dealt with; the writer is still tidying up.
+    Written,
+    /// Something is not written.
+    Late,
 }

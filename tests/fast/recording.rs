@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use lifeboat::app::event::{Key, KeyCode};
-use lifeboat::app::{Event, History, Stamped};
+use lifeboat::app::{Event, Stamped};
 use lifeboat::cli::console::Console;
 use lifeboat::cli::replay;
 use lifeboat::plan::Now;
@@ -20,10 +20,8 @@ fn stamped(at: Now, event: Event) -> Stamped {
 
 fn session() -> Vec<Stamped> {
     let plan = plan("payments");
-    let mut events = vec![
-        stamped(at(0), Event::Resized { cols: 80, rows: 24 }),
-        stamped(at(0), Event::Remembered(Box::new(History::default()))),
-    ];
+    let mut events =
+        vec![stamped(at(0), Event::Resized { cols: 80, rows: 24 }), stamped(at(0), Event::Remembered(Box::default()))];
     for seconds in [1, 6, 11] {
         events.push(stamped(at(seconds), Event::Polled(primary(&plan, "east", at(seconds), 1_000 + seconds))));
         events.push(stamped(at(seconds), Event::Polled(standby(&plan, "west", at(seconds), 1_000 + seconds))));

@@ -60,19 +60,19 @@ fn a_healthy_plan_on_80_columns() {
 fn a_plan_in_trouble_leads_with_what_is_going_on() {
     let text = report::text(&of(at(62), vec![in_trouble(&plan("payments"))]), TERMINAL);
     insta::assert_snapshot!(text, @r"
-    ✖ not ready  payments  active: east, not answering  RPO now: <= 52s, growing
-        (goal 30s)  RTO now: ? (goal 5m)
+    ? unknown  payments  active: east, not answering  RPO now: <= 52s, growing (goal
+        30s)  RTO now: ? (goal 5m)
       situation: primary unreachable, last seen 47 s ago
       failover to west: unknown: orders-db: nothing proves that west could be
           promoted
       switchover to west: no: primary unreachable; the active site's database must
-          answer; up to 52 s would be lost; the objective is 30s
-      ✖ not ready  payments/replication/orders-db west: up to 52 s would be lost;
-          the objective is 30s (52 s old) -> see why the standby is behind:
-          receiver, slot, network, or the primary itself
+          answer
       ? unknown  payments/replication east: the active database in east does not
           answer; it may still take writes -> find out from a second place whether
           it lives; see the failover gate
+      ? unknown  payments/replication/orders-db west: the primary cannot be seen, so
+          the loss can no longer be bounded within 30s (52 s old) -> find out
+          whether the primary lives; see the situation and the failover gate
       ? unknown  payments/replication/orders-db east: db.east.example.com:5432: no
           answer within 3s (7.0 s old) -> check from another machine whether
           db.east.example.com:5432 is alive; this network or that host
@@ -87,12 +87,12 @@ fn elsewhere_each_finding_is_one_line_and_the_worst_plan_comes_first() {
     let report = of(at(62), vec![healthy(&plan("mail")), in_trouble(&plan("payments"))]);
     let text = report::text(&report, Style { ascii: true, ..Style::default() });
     insta::assert_snapshot!(text, @r"
-    X not ready  payments  active: east, not answering  RPO now: <= 52s, growing (goal 30s)  RTO now: ? (goal 5m)
+    ? unknown  payments  active: east, not answering  RPO now: <= 52s, growing (goal 30s)  RTO now: ? (goal 5m)
       situation: primary unreachable, last seen 47 s ago
       failover to west: unknown: orders-db: nothing proves that west could be promoted
-      switchover to west: no: primary unreachable; the active site's database must answer; up to 52 s would be lost; the objective is 30s
-      X not ready  payments/replication/orders-db west: up to 52 s would be lost; the objective is 30s (52 s old) -> see why the standby is behind: receiver, slot, network, or the primary itself
+      switchover to west: no: primary unreachable; the active site's database must answer
       ? unknown  payments/replication east: the active database in east does not answer; it may still take writes -> find out from a second place whether it lives; see the failover gate
+      ? unknown  payments/replication/orders-db west: the primary cannot be seen, so the loss can no longer be bounded within 30s (52 s old) -> find out whether the primary lives; see the situation and the failover gate
       ? unknown  payments/replication/orders-db east: db.east.example.com:5432: no answer within 3s (7.0 s old) -> check from another machine whether db.east.example.com:5432 is alive; this network or that host
       * ready  payments/replication/orders-db west: db.west.example.com:5432 answers (7.0 s old)
     * ready  mail  active: east  RPO now: <= 1s (goal 30s)  RTO now: ? (goal 5m)
@@ -130,11 +130,11 @@ fn what_changed_since_the_last_check_is_said() {
     let text = report::text(&report, Style { width: None, ..TERMINAL });
     let changes: Vec<&str> = text.lines().filter(|l| l.contains("since 2026-11-20")).collect();
     insta::assert_snapshot!(changes.join("\n"), @r"
-    since 2026-11-20 08:00Z: payments ready -> not ready
+    since 2026-11-20 08:00Z: payments ready -> unknown
     since 2026-11-20 08:00Z: payments normal -> primary unreachable
-    since 2026-11-20 08:00Z: payments/replication ready -> not ready
-    since 2026-11-20 08:00Z: payments/replication orders-db west: ready (loss-within-rpo) -> not ready (loss-above-rpo)
+    since 2026-11-20 08:00Z: payments/replication ready -> unknown
     since 2026-11-20 08:00Z: payments/replication east: nothing -> unknown (primary-unreachable)
+    since 2026-11-20 08:00Z: payments/replication orders-db west: ready (loss-within-rpo) -> unknown (loss-unbounded)
     since 2026-11-20 08:00Z: payments/replication orders-db east: ready (answers) -> unknown (timed-out)
     ");
     // Nothing changed, nothing said.
@@ -190,10 +190,13 @@ fn json_has_its_fields_in_their_order() {
     assert_eq!(fields(&plan["changes"]), "since what");
     assert_eq!(value["schema"], 1);
     assert_eq!(value["at"], "2026-11-20T08:01:02.000Z");
-    assert_eq!((&value["verdict"], &value["exit_code"]), (&"not-ready".into(), &2.into()));
+    assert_eq!((&value["verdict"], &value["exit_code"]), (&"unknown".into(), &3.into()));
     assert_eq!(plan["situation"]["is"], "primary-unreachable");
     assert_eq!(plan["exposures"][0]["seconds"], 52.0);
-    assert_eq!(plan["findings"][0]["age_seconds"], 52.0);
+    let ages: Vec<_> = (plan["findings"].as_array().unwrap().iter())
+        .map(|f| (f["code"].as_str().unwrap(), f["age_seconds"].as_f64().unwrap()))
+        .collect();
+    assert_eq!(ages, [("primary-unreachable", 0.0), ("loss-unbounded", 52.0), ("timed-out", 7.0), ("answers", 7.0)]);
     assert_eq!(report::json(&report).unwrap(), text, "the same report is the same text");
 }
 

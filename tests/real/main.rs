@@ -6,6 +6,17 @@
 mod faults;
 #[path = "../support/postgres.rs"]
 mod pg;
+#[path = "../support/process.rs"]
+mod process;
+#[path = "../support/watch.rs"]
+mod watch;
 
+mod check_bin;
+mod dns;
 mod faults_work;
+mod lab_faults;
+mod matrix;
+mod no_false_red;
 mod postgres;
+mod postgres_tls;
+mod ssh;

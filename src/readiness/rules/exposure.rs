@@ -40,13 +40,17 @@ fn judge(plan: &Plan, e: &Exposure, now: Now) -> Finding {
         Bound::AtMost { span } | Bound::ByContent { span } | Bound::ByLastCommit { span } if goal.0.is_zero() => make(
             Verdict::NotReady,
             "loss-not-zero",
-            &format!("RPO is 0, but up to {span} could be lost: {} is not synchronous for every commit", e.to),
+            &format!(
+                "RPO is 0, but up to {} could be lost: {} is not synchronous for every commit",
+                span.upper(),
+                e.to
+            ),
         )
         .next("make the standby synchronous, or set an RPO that asynchronous replication can hold"),
         Bound::AtMost { span } | Bound::ByContent { span } | Bound::ByLastCommit { span } if *span > goal => make(
             Verdict::NotReady,
             "loss-above-rpo",
-            &format!("up to {} would be lost; the objective is {goal}", span.coarse()),
+            &format!("up to {} would be lost; the objective is {goal}", span.upper()),
         )
         .next("see why the standby is behind: receiver, slot, network, or the primary itself"),
         Bound::ByLastCommit { .. } => make(
@@ -64,7 +68,7 @@ fn judge(plan: &Plan, e: &Exposure, now: Now) -> Finding {
         None => finding,
     };
     match e.bound.span() {
-        Some(span) => finding.because("upper bound", &format_args!("<= {span}"), at),
+        Some(span) => finding.because("upper bound", &format_args!("<= {}", span.upper()), at),
         None => finding,
     }
 }

@@ -173,11 +173,8 @@ impl AuthoritativeLane {
         };
         for (index, server) in zone.servers.iter().enumerate() {
             for (question, kind) in QUESTIONS.into_iter().enumerate() {
-                let name = match kind {
-                    RecordType::SOA => zone.name.clone().unwrap_or_else(|| state.name.clone()),
-                    #[expect(clippy::wildcard_enum_match_arm, reason = "addresses are asked of the name itself")]
-                    _ => state.name.clone(),
-                };
+                let apex = zone.name.as_ref().filter(|_| kind == RecordType::SOA);
+                let name = apex.unwrap_or(&state.name).clone();
                 let (net, addr, query) = (Arc::clone(&self.net), server.addr, Query::query(name, kind));
                 work.push(Box::pin(async move {
                     let reply = ask(&net, addr, &query, false, deadline).await;
@@ -327,5 +324,166 @@ impl Records {
 
     fn rows(&self) -> Vec<Row> {
         self.0.iter().map(|r| r.link.row(r.family).with("servers", Value::text(&r.servers.join(", ")))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::op::ResponseCode;
+
+    use super::super::fake::{Fake, zone_answer};
+    use super::*;
+    use crate::plan::Subject;
+    use crate::systems::dns::options::{ServerName, SiteAnswer};
+
+    fn lane(dns: Dns) -> AuthoritativeLane {
+        let expects = vec![signals::SERVERS, signals::CHAIN, TTL];
+        let decl = LaneDecl { subject: Subject::part("authoritative"), server: "servers".into(), expects };
+        AuthoritativeLane::new(Net::new(), decl, dns)
+    }
+
+    fn dns(servers: &[&Fake]) -> Dns {
+        let name = |f: &&Fake| ServerName { host: f.addr.ip().to_string(), port: f.addr.port() };
+        Dns {
+            record: "shop.example.com".into(),
+            answers: vec![SiteAnswer { site: crate::plan::SiteId::new("east"), addresses: vec![], names: vec![] }],
+            resolvers: vec![SocketAddr::from(([127, 0, 0, 1], 9))],
+            servers: servers.iter().map(name).collect(),
+            max_ttl: None,
+            endpoint: None,
+        }
+    }
+
+    async fn look(lane: &mut AuthoritativeLane) -> Look {
+        lane.look(Instant::now() + Duration::from_secs(3)).await
+    }
+
+    fn rows<'a>(look: &'a Look, signal: &crate::plan::SignalId) -> &'a [Row] {
+        match &look.observed.iter().find(|o| o.signal == *signal).unwrap().value {
+            Ok(Value::Rows(rows)) => rows,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn outcomes(look: &Look) -> Vec<String> {
+        let of = |r: &Row| r.text("outcome").unwrap().unwrap().to_string();
+        rows(look, &signals::SERVERS).iter().map(of).collect()
+    }
+
+    fn ttl(look: &Look) -> Result<Value, Reason> {
+        look.observed.iter().find(|o| o.signal == TTL).unwrap().value.clone().map_err(|g| g.reason)
+    }
+
+    #[tokio::test]
+    async fn every_server_is_asked_and_each_failure_has_its_code() {
+        let good = Fake::start(|q, _| vec![zone_answer(q, 7)]).await;
+        let silent = Fake::start(|_, _| vec![]).await;
+        let error = |code| Fake::start(move |q, _| vec![super::super::fake::error(q, code)]);
+        let (refuses, fails) = (error(ResponseCode::Refused).await, error(ResponseCode::ServFail).await);
+        let lame = Fake::start(|q, _| {
+            let mut m = Message::from_vec(&zone_answer(q, 7)).unwrap();
+            m.metadata.authoritative = false;
+            vec![m.to_vec().unwrap()]
+        })
+        .await;
+        let garbage = Fake::start(|q, _| vec![[&q[..2], b"what?"].concat()]).await;
+        let mut lane = lane(dns(&[&good, &silent, &refuses, &fails, &lame, &garbage]));
+        let look = look(&mut lane).await;
+        let [ok, silent, refused, failed, lame, garbage] = &outcomes(&look)[..] else { panic!("{look:?}") };
+        assert_eq!(
+            [ok, silent, refused, failed, lame].map(String::as_str),
+            ["ok", "timed-out", "dns-refused", "servfail", "not-authoritative"]
+        );
+        assert!(["timed-out", "malformed"].contains(&garbage.as_str()), "{garbage}");
+        assert_eq!(ttl(&look), Ok(Value::Span(Span::secs(60))));
+        assert_eq!(rows(&look, &signals::SERVERS)[0].int("serial"), Ok(Some(7)));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_gone_and_servers_that_are_dead() {
+        let gone = Fake::start(|q, _| vec![super::super::fake::error(q, ResponseCode::NXDomain)]).await;
+        let seen = look(&mut lane(dns(&[&gone]))).await;
+        assert_eq!(outcomes(&seen), ["nxdomain"]);
+        assert_eq!(ttl(&seen), Err(Reason::NxDomain));
+        let silent = Fake::start(|_, _| vec![]).await;
+        let began = Instant::now();
+        let seen = look(&mut lane(dns(&[&silent]))).await;
+        assert_eq!(outcomes(&seen), ["timed-out"]);
+        assert_eq!(ttl(&seen), Err(Reason::TimedOut));
+        assert!(began.elapsed() <= Duration::from_secs(3), "within the deadline");
+    }
+
+    /// Finds the zone and its servers through a resolver, follows a CNAME into another zone, and asks that zone's servers.
+    #[tokio::test]
+    async fn a_chain_that_leaves_the_zone_is_followed_at_the_next_zones_servers() {
+        let one = Fake::start_at("127.0.0.2:0", |q, _| {
+            vec![super::super::fake::scripted(
+                q,
+                true,
+                &[
+                    "shop.example.com. 60 CNAME lb.example.net.",
+                    "example.com. 300 SOA 11",
+                    "lb.example.net. 9999 A 10.9.9.9",
+                ],
+            )]
+        })
+        .await;
+        let port = one.addr.port();
+        let two = Fake::start_at(&format!("127.0.0.3:{port}"), |q, _| {
+            vec![super::super::fake::scripted(q, true, &["lb.example.net. 45 A 192.0.2.1", "example.net. 300 SOA 12"])]
+        })
+        .await;
+        let resolver = Fake::start(|q, _| {
+            vec![super::super::fake::scripted(
+                q,
+                false,
+                &[
+                    "shop.example.com. 60 CNAME lb.example.net.",
+                    "lb.example.net. 45 A 192.0.2.1",
+                    "example.com. 300 SOA 11",
+                    "example.com. 300 NS ns1.example.com.",
+                    "ns1.example.com. 300 A 127.0.0.2",
+                    "example.net. 300 SOA 12",
+                    "example.net. 300 NS ns1.example.net.",
+                    "ns1.example.net. 300 A 127.0.0.3",
+                ],
+            )]
+        })
+        .await;
+        let mut options = dns(&[]);
+        options.resolvers = vec![resolver.addr];
+        let mut lane = lane(options);
+        lane.port = port;
+        let cold = look(&mut lane).await;
+        let shown: Vec<String> = rows(&cold, &signals::CHAIN)
+            .iter()
+            .map(|r| {
+                format!(
+                    "{} {} {}",
+                    r.text("name").unwrap().unwrap(),
+                    r.text("data").unwrap().unwrap(),
+                    r.span("ttl").unwrap().unwrap()
+                )
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "shop.example.com lb.example.net 1m",
+                "shop.example.com lb.example.net 1m",
+                "lb.example.net 192.0.2.1 45s"
+            ]
+        );
+        assert_eq!(outcomes(&cold), ["ok", "ok"]);
+        let serials: Vec<_> = rows(&cold, &signals::SERVERS).iter().map(|r| r.int("serial").unwrap()).collect();
+        assert_eq!(serials, [Some(11), Some(12)]);
+        // Warm: the resolver is not asked again, and may be gone.
+        let before = resolver.asked();
+        drop(resolver);
+        drop(two);
+        let warm = look(&mut lane).await;
+        assert!(before > 0);
+        assert_eq!(outcomes(&warm)[0], "ok");
+        assert!(ttl(&warm).is_err(), "a link without an answer leaves the TTL unknown");
     }
 }

@@ -193,3 +193,117 @@ impl<'a> Exchange<'a> {
 fn unread(message: &Message) -> bool {
     matches!(message.metadata.response_code, ResponseCode::FormErr | ResponseCode::NotImp)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{Fake, error, zone_answer};
+    use super::*;
+    use hickory_proto::rr::RecordType;
+
+    fn question() -> Query {
+        Query::query(parse::fqdn("shop.example.com").unwrap(), RecordType::A)
+    }
+
+    async fn asked(fake: &Fake) -> (Result<Message, Gap>, Duration) {
+        let began = Instant::now();
+        let reply = ask(&Net::new(), fake.addr, &question(), true, began + Duration::from_secs(3)).await;
+        (reply, began.elapsed())
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_an_answer_whatever_its_code() {
+        let fake = Fake::start(|q, _| vec![zone_answer(q, 1)]).await;
+        assert_eq!(asked(&fake).await.0.unwrap().answers.len(), 1);
+        for code in [ResponseCode::NXDomain, ResponseCode::ServFail, ResponseCode::Refused] {
+            let fake = Fake::start(move |q, _| vec![error(q, code)]).await;
+            assert_eq!(asked(&fake).await.0.unwrap().metadata.response_code, code);
+        }
+    }
+
+    #[tokio::test]
+    async fn one_lost_datagram_costs_one_attempt() {
+        let fake = Fake::start(|q, n| if n == 0 { vec![] } else { vec![zone_answer(q, 1)] }).await;
+        let (reply, took) = asked(&fake).await;
+        assert!(reply.is_ok());
+        assert_eq!(fake.asked(), 2, "the second datagram was answered, TCP was not needed");
+        assert!(took >= ATTEMPT && took < ATTEMPT * DATAGRAMS, "{took:?}");
+        const { assert!(ATTEMPT.as_millis() <= 500) };
+    }
+
+    #[tokio::test]
+    async fn two_lost_datagrams_cost_tcp() {
+        let fake = Fake::start(|q, n| if n < 2 { vec![] } else { vec![zone_answer(q, 1)] }).await;
+        assert!(asked(&fake).await.0.is_ok());
+        assert_eq!(fake.by_tcp(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_ours_is_ignored() {
+        let fake = Fake::start(|q, _| {
+            let good = zone_answer(q, 1);
+            let mut other = good.clone();
+            other[0] ^= 0xff;
+            let mut question = good.clone();
+            question[14] ^= 1;
+            vec![other, question, b"x".to_vec(), [&q[..2], b"garbage"].concat(), good]
+        })
+        .await;
+        let (reply, took) = asked(&fake).await;
+        assert!(reply.is_ok());
+        assert!(took < ATTEMPT, "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn only_forgeries_time_out_or_are_nonsense() {
+        let fake = Fake::start(|q, _| {
+            let mut other = zone_answer(q, 1);
+            other[0] ^= 0xff;
+            vec![other]
+        })
+        .await;
+        let gap = asked(&fake).await.0.unwrap_err();
+        assert!(matches!(gap.reason, Reason::TimedOut | Reason::Malformed), "{gap}");
+    }
+
+    #[tokio::test]
+    async fn truncated_answers_come_by_tcp() {
+        let fake = Fake::start(|q, n| {
+            let mut m = Message::from_vec(&zone_answer(q, 1)).unwrap();
+            m.metadata.truncation = n == 0;
+            vec![m.to_vec().unwrap()]
+        })
+        .await;
+        let (reply, took) = asked(&fake).await;
+        assert!(!reply.unwrap().metadata.truncation);
+        assert_eq!(fake.by_tcp(), 1);
+        assert!(took < ATTEMPT, "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn silence_ends_in_time() {
+        let fake = Fake::start(|_, _| vec![]).await;
+        let (reply, took) = asked(&fake).await;
+        assert_eq!(reply.unwrap_err().reason, Reason::TimedOut);
+        assert!(took < LONGEST + ATTEMPT, "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_is_refused() {
+        let fake = Fake::start(|_, _| vec![]).await;
+        let addr = fake.addr;
+        drop(fake);
+        let deadline = Instant::now() + Duration::from_secs(3);
+        let gap = ask(&Net::new(), addr, &question(), true, deadline).await.unwrap_err();
+        assert_eq!(gap.reason, Reason::Refused);
+    }
+
+    #[tokio::test]
+    async fn a_server_without_edns_is_asked_without() {
+        let fake = Fake::start(|q, _| {
+            let plain = Message::from_vec(q).unwrap().edns.is_none();
+            vec![if plain { zone_answer(q, 1) } else { error(q, ResponseCode::FormErr) }]
+        })
+        .await;
+        assert!(asked(&fake).await.0.is_ok());
+    }
+}

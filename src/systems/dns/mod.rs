@@ -5,6 +5,8 @@ mod askers;
 mod authoritative;
 mod endpoint;
 mod exchange;
+#[cfg(test)]
+mod fake;
 pub mod options;
 mod parse;
 mod place;

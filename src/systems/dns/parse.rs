@@ -10,6 +10,8 @@ use crate::readiness::{Gap, Reason, Row, Value};
 
 use super::signals;
 
+/// The length of a message's header (RFC 1035 section 4.1.1).
+const HEADER: usize = 12;
 /// Most records of one answer: an honest front door has a few.
 const MOST_RECORDS: usize = 64;
 /// Most links of a chain; resolvers give up at about this many.
@@ -36,6 +38,9 @@ pub fn message(bytes: &[u8], id: u16, question: &Query) -> Result<Message, Unfit
     let theirs = bytes.get(..2).and_then(|b| b.try_into().ok()).map(u16::from_be_bytes);
     if theirs != Some(id) {
         return Err(Unfit::NotOurs);
+    }
+    if bytes.len() < HEADER {
+        return Err(Unfit::Malformed);
     }
     // The counts stand at fixed places; they are read first, so that a hostile message is not even parsed.
     let count = |at: usize| bytes.get(at..at + 2).and_then(|b| b.try_into().ok()).map_or(0, u16::from_be_bytes);
@@ -189,7 +194,6 @@ pub fn soa(message: &Message, name: &Name) -> Option<Soa> {
             serial: soa.serial,
             negative_ttl: Duration::from_secs(u64::from(r.ttl.min(soa.minimum))),
         }),
-        #[expect(clippy::wildcard_enum_match_arm, reason = "only a SOA is one")]
         _ => None,
     };
     all.find_map(read).or_else(|| above.find_map(read))

@@ -290,6 +290,19 @@ mod tests {
             "endpoint": { "tls": false, "insecure": true, "status": 200, "port": 0, "sites": ["wset"] },
         }));
         insta::assert_snapshot!(found.join("\n"), @r#"
+        record: "10.0.0.1" is an address; the name that users look up
+        answers.eats: the plan has no site "eats"; did you mean "east"?
+        answers.west: "203.0.113.300" is no address; an IPv4 or IPv6 address without a port, or the name that a CNAME points to
+        answers.west: "a.b:53" is no address; an IPv4 or IPv6 address without a port, or the name that a CNAME points to
+        answers: no answers for site east; east = ["192.0.2.10"]: what the record answers when traffic goes there
+        resolvers: "dns.google" is no address; an address with an optional port: "1.1.1.1", "127.0.0.1:5353" or "[::1]:53"
+        resolvers: "1.1.1.1:53" is there twice; name each resolver once
+        servers: "ns1:x": the port is no number from 1 to 65535; a name or an address with an optional port: "ns1.example.com" or "192.0.2.1:53"
+        max_ttl: max_ttl is longer than the plan's RTO of 5m; a time to live that leaves room for the failover itself, such as "60s"
+        endpoint.port: 0 is no port; a port from 1 to 65535
+        endpoint.status: a status without http; add http = "/healthz", or drop status
+        endpoint.insecure: insecure without TLS; tls = true, or drop insecure
+        endpoint.sites: the plan has no site "wset"; did you mean "west"?
         "#);
     }
 

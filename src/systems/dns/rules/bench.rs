@@ -1,7 +1,6 @@
 //! A plan and its readings, for the tests of rules.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;

@@ -2,7 +2,7 @@
 //! 8914), or its time to live is above what the authoritative servers give.
 
 use crate::plan::{Area, Now, Plan, RuleId, Span};
-use crate::readiness::{About, Facts, Finding, Gap, Row, Rule, Verdict};
+use crate::readiness::{About, Facts, Finding, Gap, Rule, Verdict};
 
 use super::super::place::{Answered, place};
 use super::super::signals::REPLIES;
@@ -72,17 +72,15 @@ impl Rule for Stale {
     }
 }
 
-/// Whether a row of replies was read; for tests.
-#[cfg(test)]
-fn reply(stale: Option<&str>) -> Row {
-    use crate::readiness::Value;
-    Row::default().with("stale", stale.map_or(Value::Null, Value::text))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::bench::{Bench, record};
     use super::*;
+    use crate::readiness::{Row, Value};
+
+    fn reply(stale: Option<&str>) -> Row {
+        Row::default().with("stale", stale.map_or(Value::Null, Value::text))
+    }
 
     fn of(address: &str, ttl: u64) -> Vec<Row> {
         vec![record("A", "shop.example.com", "A", address, ttl)]

@@ -36,7 +36,8 @@ fn judge(server: Server<'_>) -> Option<Finding> {
         if let (Some((mine, at)), Some((theirs, then))) = (instance, other.text(&INSTANCE))
             && mine == theirs
         {
-            let why = format!("the addresses of {site} and {} lead to one and the same server", other.site);
+            let (a, b) = if site < other.site { (site, other.site) } else { (other.site, site) };
+            let why = format!("the addresses of {a} and {b} lead to one and the same server");
             return Some(
                 server
                     .finding(ID, Verdict::NotReady, "same-server", &why)
@@ -58,7 +59,8 @@ fn judge(server: Server<'_>) -> Option<Finding> {
         if let Some((theirs, then)) = other.text(&SYSTEM_ID)
             && theirs != system
         {
-            let why = format!("{site} and {} are different clusters: nothing of one is in the other", other.site);
+            let (a, b) = if site < other.site { (site, other.site) } else { (other.site, site) };
+            let why = format!("{a} and {b} are different clusters: nothing of one is in the other");
             return Some(
                 server
                     .finding(ID, Verdict::NotReady, "other-cluster", &why)

@@ -15,6 +15,7 @@ mod replay;
 mod restored;
 mod rewind;
 mod sender;
+mod shape;
 mod skew;
 mod slots;
 mod sync;
@@ -23,6 +24,7 @@ mod view;
 
 /// Every rule.
 pub static RULES: &[&dyn Rule] = &[
+    &shape::Shape,
     &identity::Identity,
     &receiver::Receiver,
     &sender::Sender,

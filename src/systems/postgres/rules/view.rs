@@ -2,7 +2,7 @@
 
 use crate::plan::{Area, LaneDecl, Lsn, Now, Plan, ProbeDecl, RuleId, SignalId, SiteId, Subject};
 use crate::readiness::signals::{INSTANCE, WRITABLE};
-use crate::readiness::{About, Facts, Finding, Gap, Row, Value, Verdict};
+use crate::readiness::{About, Facts, Finding, Gap, Row, Seen, Value, Verdict};
 use crate::systems::postgres::options::{Mode, PostgresOptions};
 use crate::systems::postgres::signals::{RECEIVER, SENDERS, SETTINGS};
 
@@ -123,6 +123,10 @@ impl<'a> Server<'a> {
 
     pub fn value(self, signal: &SignalId) -> Option<(&'a Value, Now)> {
         self.facts.value(self.probe, &self.lane.subject, signal, self.now).map(|(v, r)| (v, r.asked))
+    }
+
+    pub fn seen(self, signal: &SignalId) -> Seen<'a> {
+        self.facts.seen(&self.probe.lane_id(self.lane).key(signal.clone()), self.now)
     }
 
     pub fn held_since(self, signal: &SignalId) -> Option<Now> {
