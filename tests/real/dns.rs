@@ -8,7 +8,7 @@ use std::time::Duration;
 use lifeboat::clock;
 use lifeboat::net::Net;
 use lifeboat::plan::{
-    Area, Here, Objectives, Plan, PlanId, ProbeDecl, ProbeId, SafeText, Site, SiteId, Span, Strategy, Weight,
+    Area, Here, Objectives, Plan, PlanId, ProbeDecl, ProbeId, SafeText, Site, SiteId, Span, Strategy, Subject, Weight,
 };
 use lifeboat::readiness::{Facts, Finding, PlanStatus, Reading, Readings, Verdict, judge};
 use lifeboat::systems::{self, Lane, Look, ReadContext};
@@ -145,6 +145,7 @@ fn a_healthy_front_door_is_ready() {
         assert_eq!(status.active.traffic.one(), Some(&SiteId::new("east")));
     }
     let warm = rig.took;
+    println!("warm look: {warm:?}");
     assert!(warm < Duration::from_millis(300), "a warm look is one round trip, not {warm:?}");
 }
 
@@ -278,4 +279,23 @@ fn a_resolver_that_is_gone_is_unknown_not_ready() {
     let status = rig.look();
     assert_ne!(status.readiness, Verdict::NotReady);
     assert_eq!(status.active.traffic.one(), Some(&SiteId::new("east")));
+}
+
+#[test]
+fn both_sites_endpoints_must_answer() {
+    let a = Bind::start(ZONE, 1, "shop 20 A 127.0.0.1");
+    let resolver = Unbound::start(ZONE, a.addr, "");
+    let port = support::free_port();
+    let more = json!({
+        "answers": { "east": ["127.0.0.1"], "west": ["127.0.0.2"] },
+        "endpoint": { "tls": false, "port": port },
+    });
+    let mut rig = Rig::new(&[a.addr], &[resolver.addr], &more);
+    let east = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let status = rig.look();
+    assert_eq!(codes(&status), ["not ready dns.endpoints endpoint-down"]);
+    assert_eq!(status.findings[0].subject, Subject::site(SiteId::new("west")));
+    let west = std::net::TcpListener::bind(("127.0.0.2", port)).unwrap();
+    assert_eq!(rig.look().readiness, Verdict::Ready);
+    drop((east, west));
 }

@@ -92,7 +92,7 @@ impl AuthoritativeLane {
         let close = deadline.checked_sub(MARGIN).unwrap_or(deadline);
         let mut work: Work = FuturesUnordered::new();
         let mut links = Vec::new();
-        self.begin(&mut work, &mut links, parse::fqdn(&self.dns.record)?, None, close);
+        self.begin(&mut work, &mut links, parse::fqdn(&self.dns.record)?, close);
         while let Ok(Some(done)) = timeout_at(close, work.next()).await {
             match done {
                 Done::Zone { link, zone } => self.found(&mut work, &mut links, link, zone, close),
@@ -105,7 +105,7 @@ impl AuthoritativeLane {
                         && links.len() < MOST_LINKS
                         && !links.iter().any(|l| l.name == next)
                     {
-                        self.begin(&mut work, &mut links, next, Some(link), close);
+                        self.begin(&mut work, &mut links, next, close);
                     }
                 }
             }
@@ -121,22 +121,18 @@ impl AuthoritativeLane {
     }
 
     /// Begins with one link: its zone as it was found before, or looks for it.
-    fn begin(&self, work: &mut Work, links: &mut Vec<LinkState>, name: Name, from: Option<usize>, deadline: Instant) {
+    fn begin(&self, work: &mut Work, links: &mut Vec<LinkState>, name: Name, deadline: Instant) {
         let link = links.len();
-        // A target in the same zone is at the same servers.
-        let same = from.and_then(|f| links.get(f)).and_then(|l| l.zone.as_ref()).filter(|z| z.zone_of(&name)).is_some();
-        let asked_first = links.first().map_or_else(|| name.clone(), |l| l.name.clone());
-        let configured = !self.dns.servers.is_empty() && (from.is_none() || same);
+        let home = links.first().and_then(|l| l.zone.clone());
         links.push(LinkState { name: name.clone(), zone: None, gap: None, servers: Vec::new() });
-        let key = if configured { &asked_first } else { &name };
-        if let Some(found) = self.zones.get(key).filter(|f| f.at.elapsed() < f.zone.fresh_for) {
+        if let Some(found) = self.zones.get(&name).filter(|f| f.at.elapsed() < f.zone.fresh_for) {
             let zone = Ok(found.zone.clone());
             work.push(Box::pin(async move { Done::Zone { link, zone } }));
             return;
         }
         let (net, dns, port) = (Arc::clone(&self.net), Arc::clone(&self.dns), self.port);
         work.push(Box::pin(async move {
-            let zone = find(net, &dns, &name, configured, port, deadline).await;
+            let zone = find(net, &dns, &name, link == 0, home, port, deadline).await;
             Done::Zone { link, zone }
         }));
     }
@@ -238,19 +234,28 @@ impl Asked {
     }
 }
 
-/// Finds a link's zone and its servers: those that the plan names, or by NS records.
+/// Finds a link's zone and its servers: those that the plan names, for the record itself and for what is in its zone
+/// (`home`), else by NS records.
 async fn find(
     net: Arc<Net>,
     dns: &Dns,
     name: &Name,
-    configured: bool,
+    first: bool,
+    home: Option<Name>,
     port: u16,
     deadline: Instant,
 ) -> Result<Zone, Gap> {
     let resolvers = if dns.resolvers.is_empty() { system_resolvers().await? } else { dns.resolvers.clone() };
     let resolvers = Askers { net: Arc::clone(&net), servers: resolvers, recurse: true, port };
-    if !configured {
-        return resolvers.servers_of(name, deadline).await;
+    let configured = !dns.servers.is_empty();
+    let fresh_for = Duration::from_secs(300);
+    if !(configured && first) {
+        let zone = resolvers.zone_of(name, deadline).await?;
+        if !configured || home.as_ref() != Some(&zone) {
+            return resolvers.servers_of(zone, deadline).await;
+        }
+        let servers = resolvers.resolved(dns.servers.clone(), deadline).await?;
+        return Ok(Zone { name: Some(zone), servers, fresh_for });
     }
     let servers = resolvers.resolved(dns.servers.clone(), deadline).await?;
     let addresses = servers.iter().map(|s| s.addr).collect();
@@ -258,7 +263,7 @@ async fn find(
     // Which zone it is matters for the serials alone; servers that do not even say that are asked all the same.
     let zone_by = deadline.min(Instant::now() + LONGEST);
     match asked.zone_of(name, zone_by).await {
-        Ok(zone) => Ok(Zone { name: Some(zone), servers, fresh_for: Duration::from_secs(300) }),
+        Ok(zone) => Ok(Zone { name: Some(zone), servers, fresh_for }),
         Err(_) => Ok(Zone { name: None, servers, fresh_for: Duration::ZERO }),
     }
 }

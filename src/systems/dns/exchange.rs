@@ -141,8 +141,13 @@ impl<'a> Exchange<'a> {
                 sent += 1;
                 again = Instant::now() + ATTEMPT;
                 match socket.send(&self.bytes).await {
-                    Err(e) if e.kind() != std::io::ErrorKind::ConnectionRefused => return Err(io(&e)),
-                    Ok(_) | Err(_) => {}
+                    Ok(_) => {}
+                    // The host's word on an earlier datagram; this one was not sent.
+                    Err(e) if e.kind() == std::io::ErrorKind::ConnectionRefused && refused == 0 => {
+                        refused += 1;
+                        socket.send(&self.bytes).await.map_err(|e| io(&e))?;
+                    }
+                    Err(e) => return Err(io(&e)),
                 }
             }
             tokio::select! {
