@@ -219,11 +219,12 @@ fn nxdomain_servfail_and_refused_are_apart() {
     let mut rig = Rig::new(&[refuses.addr], &[resolver.addr], &json!({}));
     assert_eq!(rig.until("all-servers-refuse").verdict, Verdict::NotReady);
 
-    // A resolver whose authority refuses answers SERVFAIL itself.
-    let refusing = Bind::start_with(ZONE, 1, EAST, "none");
-    let mut rig = Rig::new(&[good.addr], &[refusing.addr], &json!({}));
-    let found = rig.until("dns-refused");
-    assert_eq!(found.verdict, Verdict::Unknown);
+    let mut rig = Rig::new(&[good.addr], &[refuses.addr], &json!({}));
+    assert_eq!(rig.until("dns-refused").verdict, Verdict::Unknown);
+    // A resolver whose authority refuses answers SERVFAIL.
+    let resolver = Unbound::start_blind(ZONE, refuses.addr, "");
+    let mut rig = Rig::new(&[good.addr], &[resolver.addr], &json!({}));
+    assert_eq!(rig.until("servfail").verdict, Verdict::Unknown);
 }
 
 #[test]
