@@ -105,9 +105,13 @@ impl Rig {
             };
             self.readings.take(&lane, asked, look.observed.into_iter().map(reading).collect());
         }
+        self.status(&self.readings)
+    }
+
+    /// The plan's status by these readings.
+    fn status(&self, readings: &Readings) -> PlanStatus {
         let (clocks, boot) = (HashMap::new(), SafeText::default());
-        let facts =
-            Facts { plan: &self.plan, readings: &self.readings, clocks: &clocks, last_active: None, boot: &boot };
+        let facts = Facts { plan: &self.plan, readings, clocks: &clocks, last_active: None, boot: &boot };
         judge(&self.plan, &facts, &systems::rules(), None, clock::now())
     }
 
@@ -143,6 +147,11 @@ fn a_healthy_front_door_is_ready() {
         assert_eq!(codes(&status), Vec::<String>::new());
         assert_eq!(status.readiness, Verdict::Ready);
         assert_eq!(status.active.traffic.one(), Some(&SiteId::new("east")));
+    }
+    for key in rig.readings.keys() {
+        let mut readings = rig.readings.clone();
+        readings.forget(&key);
+        assert_ne!(rig.status(&readings).readiness, Verdict::Ready, "ready without {key}");
     }
     let warm = rig.took;
     println!("warm look: {warm:?}");
@@ -244,6 +253,17 @@ fn a_move_is_seen_at_the_servers_first_and_at_the_resolver_when_its_time_has_run
         let west = status.active.traffic.one() == Some(&SiteId::new("west"));
         west && !codes(&status).iter().any(|c| c.contains("resolver-behind"))
     });
+}
+
+#[test]
+fn a_change_that_one_server_lacks() {
+    let (a, b, resolver) = pair();
+    let mut rig = Rig::new(&[a.addr, b.addr], &[resolver.addr], &json!({}));
+    a.update(TO_WEST);
+    let status = rig.look();
+    assert_eq!(status.readiness, Verdict::Degraded, "{status:#?}");
+    assert!(codes(&status).contains(&"degraded dns.serials serials-differ".to_owned()), "{status:#?}");
+    assert!(codes(&status).contains(&"degraded dns.traffic servers-differ".to_owned()), "{status:#?}");
 }
 
 #[test]
