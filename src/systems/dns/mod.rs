@@ -11,6 +11,7 @@ pub mod options;
 mod parse;
 mod place;
 mod read;
+mod report;
 mod resolver;
 pub mod rules;
 pub mod signals;
