@@ -419,9 +419,9 @@ async fn peers_that_misbehave_are_told_apart() {
     let turns = || Arc::new(AtomicUsize::new(0));
 
     let http = peer(|mut s| {
-        s.read(&mut [0; 1_024]).ok();
+        s.read_exact(&mut [0; 8]).ok();
         s.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").ok();
-        s.read(&mut [0; 1_024]).ok();
+        std::io::copy(&mut s, &mut std::io::sink()).ok();
     });
     assert_eq!(reason_of(&at(http, "")).await, Reason::Malformed);
     assert_eq!(reason_of(&format!("postgres://u:p@127.0.0.1:{http}/d?sslmode=require")).await, Reason::Malformed);
@@ -464,13 +464,64 @@ async fn peers_that_misbehave_are_told_apart() {
                 return to.write_all(bytes).is_ok();
             }
             let row = [&b"D\0\0\x04\x0a\0\x01\0\0\x04\0"[..], &[b'x'; 1_024]].concat().repeat(1_024);
-            (0..100).all(|_| to.write_all(&row).is_ok())
+            to.write_all(&[&b"T\0\0\0\x1a\0\x01x\0"[..], &[0; 18]].concat()).is_ok()
+                && (0..100).all(|_| to.write_all(&row).is_ok())
         },
         turns(),
     );
-    assert_eq!(reason_of(&at(rows, "")).await, Reason::TooLarge);
+    let seen = look(&mut *lane(&at(rows, "")).1).await;
+    assert_eq!(seen.reason(), Reason::TooLarge, "{:?}", seen.gap());
     let garbage = proxy(server, |seen, b, to| to.write_all(if seen == 0 { b } else { &[0xFF; 100] }).is_ok(), turns());
     assert_eq!(reason_of(&at(garbage, "")).await, Reason::Malformed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_that_refuses_options_is_asked_without_them() {
+    let one = PgOne::start("");
+    let server = one.server.port;
+    // As PgBouncer does: options are refused, everything else goes on to the server.
+    let pooler = peer(move |mut client| {
+        let mut length = [0; 4];
+        if client.read_exact(&mut length).is_err() {
+            return;
+        }
+        let mut startup = vec![0; u32::from_be_bytes(length) as usize - 4];
+        client.read_exact(&mut startup).unwrap();
+        if startup.windows(8).any(|w| w == b"options\0") {
+            let fields = b"SFATAL\0VFATAL\0C08P01\0Munsupported startup parameter: options\0\0";
+            client.write_all(&[&b"E"[..], &(fields.len() as u32 + 4).to_be_bytes(), fields].concat()).unwrap();
+            return;
+        }
+        let mut to = TcpStream::connect(("127.0.0.1", server)).unwrap();
+        to.write_all(&[&length[..], &startup].concat()).unwrap();
+        let (mut from, mut back) = (to.try_clone().unwrap(), client.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut from, &mut back));
+        std::io::copy(&mut client, &mut to).ok();
+        to.shutdown(std::net::Shutdown::Both).ok();
+    });
+    for user in ["lifeboat", "plain"] {
+        let (_, mut l) = lane(&format!("postgres://{user}:look@127.0.0.1:{pooler}/postgres?sslmode=disable"));
+        for _ in 0..2 {
+            let seen = look(&mut *l).await;
+            assert_eq!(seen.ok(&common::WRITABLE), &Value::Bool(true));
+            assert!(matches!(seen.ok(&pg::COLLATIONS), Value::Rows(_)));
+            assert_eq!(seen.rows(&pg::ARCHIVER)[0].int("ready").unwrap().is_some(), user == "lifeboat");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zz_measure() {
+    let pair = PgPair::start();
+    for server in [&pair.primary, &pair.standby] {
+        let (_, mut l) = lane(&format!("{}?sslmode=disable", with_password(server, "lifeboat")));
+        look(&mut *l).await.all_good();
+        let began = tokio::time::Instant::now();
+        for _ in 0..100 {
+            look(&mut *l).await.all_good();
+        }
+        println!("WARM LOOK {:?}", began.elapsed() / 100);
+    }
 }
 
 #[test]

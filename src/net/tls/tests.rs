@@ -144,7 +144,7 @@ async fn a_renewed_file_is_read_again_and_a_missing_one_is_named() {
 #[test]
 fn a_certificate_says_whom_and_until_when() {
     let w = world();
-    let said = ServerCertificate::from_der(&leaf(&w.ca, 2090).0.der()).unwrap();
+    let said = ServerCertificate::from_der(leaf(&w.ca, 2090).0.der()).unwrap();
     assert_eq!(said.subject.as_str(), "db.example.com");
     assert_eq!(said.not_after.to_rfc3339(), "2090-01-01T00:00:00+00:00");
     assert_eq!(ServerCertificate::from_der(b"no").unwrap_err().reason, Reason::Malformed);
