@@ -193,6 +193,7 @@ async fn a_role_without_pg_monitor_is_not_told_that_all_is_well() {
         }
         assert!(matches!(seen.ok(&common::WRITABLE), Value::Bool(_)));
         assert_eq!(seen.rows(&pg::ARCHIVER)[0].int("ready").unwrap(), None);
+        seen.rows(&pg::SLOTS);
     }
     let seen = look(&mut *lane(&with_password(&pair.standby, "plain")).1).await;
     assert_eq!(seen.of(&pg::RECEIVER).as_ref().unwrap_err().reason, Reason::NoPrivilege);
@@ -511,16 +512,35 @@ async fn a_pooler_that_refuses_options_is_asked_without_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn zz_measure() {
-    let pair = PgPair::start();
-    for server in [&pair.primary, &pair.standby] {
-        let (_, mut l) = lane(&format!("{}?sslmode=disable", with_password(server, "lifeboat")));
+async fn a_statement_that_waits_for_a_lock_costs_its_own_signal_only() {
+    let one = PgOne::start("");
+    let (_, mut l) = lane(&with_password(&one.server, "lifeboat"));
+    look(&mut *l).await.all_good();
+    let held = super::pg::program("psql")
+        .args(["-X", "-q", "-U", "postgres", "-h", "127.0.0.1", "-p", &one.server.port.to_string()])
+        .args(["-c", "BEGIN", "-c", "LOCK TABLE pg_subscription", "-c", "SELECT pg_sleep(20)"])
+        .spawn();
+    let holds = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND relation = 'pg_subscription'::regclass";
+    tokio::task::block_in_place(|| until("the lock is held", || one.server.sql(holds) == "1"));
+    let seen = look(&mut *l).await;
+    assert_eq!(seen.of(&pg::SUBSCRIPTIONS).as_ref().unwrap_err().reason, Reason::TimedOut);
+    let bad: Vec<_> = seen.0.observed.iter().filter(|o| o.value.is_err()).collect();
+    assert_eq!(bad.len(), 1, "{bad:?}");
+    let mut held = held.unwrap();
+    held.kill().unwrap();
+    held.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_is_dropped_midway_leaves_nothing_behind() {
+    let one = PgOne::start("");
+    let (_, mut l) = lane(&with_password(&one.server, "lifeboat"));
+    look(&mut *l).await.all_good();
+    for after in [0, 1, 2, 4, 8] {
+        let deadline = tokio::time::Instant::now() + TIMEOUT;
+        let cut = tokio::time::timeout(Duration::from_millis(after), l.look(deadline)).await;
+        drop(cut);
         look(&mut *l).await.all_good();
-        let began = tokio::time::Instant::now();
-        for _ in 0..100 {
-            look(&mut *l).await.all_good();
-        }
-        println!("WARM LOOK {:?}", began.elapsed() / 100);
     }
 }
 

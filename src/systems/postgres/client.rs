@@ -53,10 +53,10 @@ pub(super) struct How<'a> {
 /// The session's settings: bounded by the server as well as by us, and unable to write. Never used where a fence is
 /// verified.
 pub(super) fn session(statement: Duration) -> [(&'static str, String); 4] {
-    let ms = statement.as_millis().max(1).to_string();
     [
-        ("statement_timeout", ms.clone()),
-        ("lock_timeout", ms),
+        ("statement_timeout", statement.as_millis().max(1).to_string()),
+        // Shorter, so that one statement behind a lock leaves time for the others.
+        ("lock_timeout", (statement / 4).as_millis().max(1).to_string()),
         ("default_transaction_read_only", "on".to_owned()),
         ("jit", "off".to_owned()),
     ]
