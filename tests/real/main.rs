@@ -10,4 +10,6 @@
 #[path = "../support/postgres.rs"]
 mod pg;
 mod postgres;
+mod postgres_lane;
+mod postgres_peers;
 mod postgres_tls;

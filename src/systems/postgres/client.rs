@@ -22,7 +22,7 @@ use super::faults::{gap_of, gap_of_io};
 use super::parse::Table;
 use super::stream::{Agreed, Budget, Guarded};
 use super::target::{ChannelBinding, Host, SslMode, Target};
-use crate::net::{self, Net, ServerKey, gap_of_tls};
+use crate::net::{self, Net, gap_of_tls};
 use crate::readiness::{Gap, Reason};
 
 /// The most rows that the answers of one look may have.
@@ -319,11 +319,6 @@ async fn drive(
         }
     })
     .await
-}
-
-/// The key under which a host's looks are counted.
-pub(super) fn server_key(host: &Host) -> ServerKey {
-    ServerKey::new(&host.name, host.port)
 }
 
 #[cfg(test)]
