@@ -169,6 +169,8 @@ async fn a_server_that_restarted_is_asked_again_in_the_same_look() {
     let second = look(&mut *l).await;
     second.all_good();
     assert_ne!(first.ok(&common::INSTANCE), second.ok(&common::INSTANCE), "another running server");
+    on(&one.server, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'lifeboat'");
+    look(&mut *l).await.all_good();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -296,6 +298,11 @@ fn mistakes_in_the_options_are_all_named() {
     for bad in ["DELETE FROM x", "SELECT 1; SELECT 2", "SELECT 1) AS v) q; --", "SELECT 'x", ""] {
         let said = of(serde_json::json!({ "mode": "restored", "at": { "west": a }, "freshness_query": bad }));
         assert!(said.starts_with("freshness_query"), "{bad}: {said}");
+    }
+    let schema = (lifeboat::systems::kind("postgres").unwrap().schema)(&mut schemars::SchemaGenerator::default());
+    let schema = serde_json::to_string(&schema).unwrap();
+    for key in ["at", "password", "act_as", "mode", "freshness_query", "apply_delay", "standby_names"] {
+        assert!(schema.contains(&format!("\"{key}\":")), "{schema}");
     }
     let (_, probe) = declared(serde_json::json!({ "at": { "east": a, "west": "host=b" } })).unwrap();
     assert!(!format!("{probe:?}").contains("hunter2"), "{probe:?}");
