@@ -18,5 +18,7 @@ mod lab_faults;
 mod matrix;
 mod no_false_red;
 mod postgres;
+mod postgres_lane;
+mod postgres_peers;
 mod postgres_tls;
 mod ssh;
