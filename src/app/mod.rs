@@ -2,10 +2,19 @@
 //!
 //! PURE: `Event -> update -> (state, effects)`, keymap and all view state, by id.
 
+pub mod board;
+pub mod checked;
 pub mod event;
 pub mod history;
+pub mod keymap;
 pub mod model;
+pub mod palette;
+pub mod update;
+pub mod view;
 
+pub use checked::{Checked, CheckedFinding, Difference};
 pub use event::{Effect, Event, Stamped};
 pub use history::{Change, History, Memory};
 pub use model::{Model, Polled};
+pub use update::{App, Stage, Update, next_wake, update};
+pub use view::View;

@@ -202,7 +202,11 @@ impl Model {
                 sample,
             });
         }
-        if let (Some((Value::Bool(true), asked, _)), Some(site)) = (writable, &lane.subject.site) {
+        // A look that took long may come in after a newer one of another site.
+        let newer = |asked: Now| plan.last_active.as_ref().is_none_or(|(_, at)| asked.boot >= at.boot);
+        if let (Some((Value::Bool(true), asked, _)), Some(site)) = (writable, &lane.subject.site)
+            && newer(asked)
+        {
             let moved =
                 plan.last_active.as_ref().is_none_or(|(s, at)| s != site || asked.since(*at) > Duration::from_secs(60));
             if moved {
@@ -377,7 +381,10 @@ impl Model {
                     }) && matches!(plan.status.active.database, ActiveSite::At(_))
                         && lane.expects.contains(&RECEIVED)
                         && outcomes.last().is_some_and(|o| o.gap.is_none());
-                    if refused_once || unbounded {
+                    // Two writers are a split brain only once both were seen to be so at one time.
+                    let second_writer =
+                        plan.status.findings.iter().any(|f| f.code == "second-writer" && f.subject == lane.subject);
+                    if refused_once || unbounded || second_writer {
                         lanes.push(id);
                     }
                 }
@@ -410,8 +417,14 @@ fn wake(plan: &PlanModel, status: &PlanStatus, now: Now) -> Option<BootTime> {
             }
         }
     }
-    if status.exposures.iter().any(|e| e.growing) {
-        earlier(Duration::from_secs(1));
+    for e in &status.exposures {
+        if e.growing {
+            earlier(Duration::from_secs(1));
+        }
+        // A bound ages by itself, and may cross the objective between two looks.
+        if let Some(span) = e.bound.span().filter(|s| !s.0.is_zero() && *s <= e.goal) {
+            earlier(e.goal.0.saturating_sub(span.0) + Duration::from_millis(1));
+        }
     }
     next.map(|d| BootTime(now.boot.0.saturating_add(d)))
 }

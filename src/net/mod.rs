@@ -9,7 +9,7 @@ mod tls;
 pub use connect::{TcpTarget, connect, gap_of_io};
 pub use limits::{Permit, ServerKey};
 pub use secret::resolve as resolve_secret;
-pub use tls::{ServerCertificate, TlsPolicy, gap_of_tls};
+pub use tls::{ServerCertificate, TlsPolicy, gap_of_tls, is_tls};
 
 use std::sync::Arc;
 

@@ -31,6 +31,20 @@ impl Span {
         Self(Duration::from_millis(ms))
     }
 
+    /// Rounded up to what is shown of it, for upper bounds: a bound that is shown smaller than it is flatters.
+    #[must_use]
+    pub fn upper(self) -> Self {
+        let step = match self.0.as_secs() {
+            0..1 => 1,
+            1..10 => 100,
+            10..3_600 => 1_000,
+            3_600..86_400 => 60_000,
+            86_400.. => 3_600_000,
+        };
+        let ms = self.0.as_nanos().div_ceil(1_000_000).div_ceil(step).saturating_mul(step);
+        Self(u64::try_from(ms).map_or(Duration::MAX, Duration::from_millis))
+    }
+
     /// In coarse steps, for ages: tenths below ten seconds, then seconds to two minutes, minutes to two hours, hours
     /// to two days, days.
     #[must_use]
@@ -94,7 +108,7 @@ impl fmt::Display for Span {
             if b == 0 { write!(f, "{a}{x}") } else { write!(f, "{a}{x}{b}{y}") }
         };
         match s {
-            0..10 if ms % 1_000 == 0 => write!(f, "{s}s"),
+            0..10 if ms.is_multiple_of(1_000) => write!(f, "{s}s"),
             0..1 => write!(f, "{ms}ms"),
             1..10 => write!(f, "{}.{}s", s, ms % 1_000 / 100),
             10..60 => write!(f, "{s}s"),
@@ -172,6 +186,9 @@ mod tests {
         .collect();
         assert_eq!(shown, ["250ms", "1.2s", "30s", "4m10s", "1h", "3d11h"]);
         assert_eq!(Span::secs(119).coarse(), "119 s");
+        let upper = [0, 1, 9_950, 10_001, 59_999, 3_599_001, 3_600_001, 86_400_001].map(|ms| Span::millis(ms).upper());
+        assert_eq!(upper.map(|s| s.to_string()), ["0s", "1ms", "10s", "11s", "1m", "1h", "1h1m", "1d1h"]);
+        assert_eq!(Span(Duration::from_nanos(1)).upper(), Span::millis(1));
         assert_eq!(Span::secs(121).coarse(), "2 min");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Now, ProbeId, SafeText, SiteId};
+use crate::plan::{BootTime, Now, ProbeId, SafeText, SiteId};
 
 use super::{Facts, Seen, Value, signals};
 
@@ -46,6 +46,16 @@ pub struct Active {
     pub split: Vec<ProbeId>,
 }
 
+/// A server that was seen to take writes.
+struct Writer<'a> {
+    site: SiteId,
+    instance: Option<&'a SafeText>,
+    system: Option<&'a SafeText>,
+    /// Seen to take writes from here to here, at least.
+    from: BootTime,
+    to: BootTime,
+}
+
 /// Observes where a plan is active.
 #[must_use]
 pub fn active(facts: &Facts<'_>, now: Now) -> Active {
@@ -56,19 +66,26 @@ pub fn active(facts: &Facts<'_>, now: Now) -> Active {
         if lanes.is_empty() {
             continue;
         }
-        let mut writers: Vec<(SiteId, Option<&SafeText>, Option<&SafeText>)> = Vec::new();
+        let mut writers: Vec<Writer<'_>> = Vec::new();
         let mut blind = false;
         let mut applies = false;
         for lane in lanes {
             let Some(site) = &lane.subject.site else { continue };
             match facts.seen(&probe.lane_id(lane).key(signals::WRITABLE), now) {
-                Seen::Value { value: Value::Bool(true), .. } => {
+                Seen::Value { value: Value::Bool(true), reading, .. } => {
                     applies = true;
                     let text = |signal| facts.text(probe, &lane.subject, &signal, now).map(|(t, _)| t);
                     let instance = text(signals::INSTANCE);
                     // Two addresses of one server are one writer; the rule `same-server` says so.
-                    if instance.is_none() || !writers.iter().any(|(_, i, _)| *i == instance) {
-                        writers.push((site.clone(), instance, text(signals::SYSTEM_ID)));
+                    if instance.is_none() || !writers.iter().any(|w| w.instance == instance) {
+                        let since = facts.held_since(probe, &lane.subject, &signals::WRITABLE, now);
+                        writers.push(Writer {
+                            site: site.clone(),
+                            instance,
+                            system: text(signals::SYSTEM_ID),
+                            from: since.unwrap_or(reading.asked).boot,
+                            to: reading.answered.boot,
+                        });
                     }
                 }
                 Seen::Value { value: Value::Bool(false), .. } => applies = true,
@@ -82,15 +99,19 @@ pub fn active(facts: &Facts<'_>, now: Now) -> Active {
         if !applies {
             continue;
         }
-        let cluster = writers.first().and_then(|(_, _, system)| *system);
-        if writers.len() > 1 && cluster.is_some() && writers.iter().all(|(_, _, s)| *s == cluster) {
+        // The sites are looked at one after the other: of a switchover, one half is seen first. Who was last seen to take
+        // writes before another began to is its predecessor, until it is seen again.
+        let newest = writers.iter().map(|w| w.from).max();
+        writers.retain(|w| newest.is_none_or(|n| w.to >= n));
+        let cluster = writers.first().and_then(|w| w.system);
+        if writers.len() > 1 && cluster.is_some() && writers.iter().all(|w| w.system == cluster) {
             split.push(probe.id.clone());
         }
         databases.push(match writers.as_slice() {
-            [(site, _, _)] => Site::At(site.clone()),
+            [writer] => Site::At(writer.site.clone()),
             [] if blind => facts.last_active.map_or(Site::Unknown, |(site, _)| Site::LastSeen(site.clone())),
             [] => Site::Nowhere,
-            [..] => Site::Several(writers.into_iter().map(|(site, _, _)| site).collect()),
+            [..] => Site::Several(writers.into_iter().map(|w| w.site).collect()),
         });
     }
     Active { database: combine(databases), traffic: traffic(facts, now), split }

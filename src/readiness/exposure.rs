@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Bytes, Lsn, Now, ProbeDecl, ProbeId, SafeText, SiteId, Span, Subject};
+use crate::plan::{Bytes, LaneDecl, Lsn, Now, ProbeDecl, ProbeId, SafeText, SiteId, Span, Subject};
 
-use super::{Active, ActiveSite, Facts, Finding, Proof, Situation, signals};
+use super::{Active, ActiveSite, Bearing, Facts, Finding, Proof, Reading, Situation, signals};
 
 /// An upper bound of a loss, as time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,18 @@ impl Bound {
             Self::Unknown { .. } => None,
         }
     }
+
+    /// The bound as it is `later` than the snapshot: it grows with time until new readings come. For whoever shows a
+    /// snapshot that is not of this moment.
+    #[must_use]
+    pub fn aged(&self, later: std::time::Duration) -> Option<Span> {
+        match self {
+            Self::Zero => Some(Span::secs(0)),
+            Self::AtMost { .. } | Self::ByLastCommit { .. } | Self::ByContent { .. } | Self::Unknown { .. } => {
+                self.span().map(|s| Span(s.0.saturating_add(later)))
+            }
+        }
+    }
 }
 
 /// What would be lost by failing over to one site now, as one probe sees it.
@@ -80,10 +92,14 @@ pub fn exposure(
     now: Now,
 ) -> Vec<Exposure> {
     let mut all: Vec<Exposure> = Vec::new();
+    let origin = origin(facts, active, situation);
     for probe in &facts.plan.probes {
+        // A plan may have several databases; where this one's writer is seen decides, else where the plan's is.
+        let writes = |l: &&LaneDecl| matches!(facts.bool(probe, &l.subject, &signals::WRITABLE, now), Some((true, _)));
+        let writer_seen = probe.lanes.iter().any(|l| writes(&l));
         for lane in &probe.lanes {
             let Some(to) = &lane.subject.site else { continue };
-            if active.database.one() == Some(to) {
+            if *to == origin && !writer_seen {
                 continue;
             }
             let made = if lane.expects.contains(&signals::RECEIVED) {
@@ -111,7 +127,7 @@ fn of_restored(facts: &Facts<'_>, probe: &ProbeDecl, subject: &Subject, to: &Sit
         return None;
     }
     let bound = match facts.time(probe, subject, &signals::FRESH_AS_OF, now) {
-        Some((as_of, _)) => by_remote_clock(as_of, now).map_or_else(
+        Some((as_of, reading)) => by_remote_clock(as_of, reading, now).map_or_else(
             || Bound::Unknown { why: "its newest content is dated in the future".into() },
             |span| Bound::ByContent { span },
         ),
@@ -145,13 +161,15 @@ fn blank(facts: &Facts<'_>, probe: &ProbeDecl, to: &SiteId) -> Exposure {
     }
 }
 
-/// An age by another machine's clock. A moment in the future is no age; a second of skew is forgiven.
-fn by_remote_clock(as_of: DateTime<Utc>, now: Now) -> Option<Span> {
-    let age = now.wall.signed_duration_since(as_of);
-    if age < chrono::Duration::seconds(-1) {
+/// An age by another machine's clock: what it was when it was read, by the remote's own clock where the reading says that
+/// clock's time, and since then by our boot clock, so that no step of our wall clock makes it younger. A moment in the
+/// future is no age; a second of skew is forgiven.
+fn by_remote_clock(moment: DateTime<Utc>, reading: &Reading, now: Now) -> Option<Span> {
+    let then = reading.as_of.unwrap_or(reading.asked.wall).signed_duration_since(moment);
+    if then < chrono::Duration::seconds(-1) {
         return None;
     }
-    Some(Span(age.to_std().unwrap_or_default()))
+    Some(Span(then.to_std().unwrap_or_default().saturating_add(now.since(reading.asked))))
 }
 
 fn of_standby(
@@ -200,7 +218,16 @@ fn of_standby(
         out.bound = Bound::Zero;
         return Some(out);
     }
-    let Some(timeline) = timeline.or(newest.map(|(t, _)| t)) else {
+    // A standby that does not say its timeline can be dated only where there never was but one: after a fork, the same
+    // position means something else on each.
+    if newest.is_none() && clock.is_some_and(|c| !c.segments().is_empty()) {
+        return unknown(out, "it is another cluster than the primary that was last seen");
+    }
+    let only = newest.map(|(t, _)| t).filter(|_| clock.is_some_and(|c| c.has_one_timeline(system)));
+    if timeline.is_none() && newest.is_some() && only.is_none() {
+        return unknown(out, "the standby does not say which timeline it is on");
+    }
+    let Some(timeline) = timeline.or(only) else {
         return Some(without_history(facts, probe, subject, situation, out, now));
     };
     if let Some((newest_timeline, _)) = newest
@@ -229,7 +256,7 @@ fn without_history(
 ) -> Exposure {
     let gone = matches!(situation, Situation::PrimaryDown { .. } | Situation::PrimaryUnreachable { .. });
     let commit = facts.time(probe, subject, &signals::LAST_COMMIT, now).filter(|_| gone);
-    out.bound = match commit.map(|(at, _)| by_remote_clock(at, now)) {
+    out.bound = match commit.map(|(at, reading)| by_remote_clock(at, reading, now)) {
         Some(Some(span)) => Bound::ByLastCommit { span },
         Some(None) => Bound::Unknown { why: "the last replayed commit is dated in the future".into() },
         None => Bound::Unknown { why: "no position of the primary is known that the standby has reached".into() },
@@ -257,10 +284,12 @@ fn at_last_rate(
     Some(Bytes(newest.ahead_of(received).0.saturating_add(grown)))
 }
 
-/// The site that a failover would go to: the one standby site, or the best of several.
-#[must_use]
-pub(super) fn candidate(facts: &Facts<'_>, active: &Active, findings: &[Finding]) -> Option<SiteId> {
-    let from = match &active.database {
+/// Where the service runs or must be presumed to: what is lost when a failover starts. Home, where nothing says more.
+fn origin(facts: &Facts<'_>, active: &Active, situation: &Situation) -> SiteId {
+    if let Situation::PrimaryUnreachable { site, .. } | Situation::PrimaryDown { site, .. } = situation {
+        return site.clone();
+    }
+    let seen = match &active.database {
         ActiveSite::NotProbed => active.traffic.one(),
         ActiveSite::At(_)
         | ActiveSite::Several(_)
@@ -268,10 +297,25 @@ pub(super) fn candidate(facts: &Facts<'_>, active: &Active, findings: &[Finding]
         | ActiveSite::LastSeen(_)
         | ActiveSite::Unknown => active.database.one(),
     };
-    let from = from.unwrap_or(&facts.plan.home);
-    let others: Vec<&SiteId> = facts.plan.sites.iter().map(|s| &s.id).filter(|s| *s != from).collect();
-    let promotable = |s: &&&SiteId| {
-        findings.iter().any(|f| f.proves == Some(Proof::Promotable) && f.subject.site.as_ref() == Some(**s))
+    seen.unwrap_or(&facts.plan.home).clone()
+}
+
+/// The site that a failover would go to: of the sites that are left, the one where most databases are proven to be
+/// promotable and least blocks; among equals the first of the plan.
+#[must_use]
+pub(super) fn candidate(
+    facts: &Facts<'_>,
+    active: &Active,
+    situation: &Situation,
+    findings: &[Finding],
+) -> Option<SiteId> {
+    let origin = origin(facts, active, situation);
+    let count = |s: &SiteId, what: fn(&Finding) -> bool| {
+        findings.iter().filter(|f| f.subject.site.as_ref() == Some(s) && what(f)).count()
     };
-    others.iter().find(promotable).or(others.first()).map(|s| (*s).clone())
+    let worth = |s: &SiteId| {
+        let blocks = count(s, |f| matches!(f.failover, Bearing::Blocks(_)));
+        (std::cmp::Reverse(count(s, |f| f.proves == Some(Proof::Promotable))), blocks)
+    };
+    facts.plan.sites.iter().map(|s| &s.id).filter(|s| **s != origin).min_by_key(|s| worth(s)).cloned()
 }

@@ -25,6 +25,8 @@ pub struct Outcome {
 struct Slot {
     good: Option<Reading>,
     last: Reading,
+    /// When the value of `good` was first seen in a run of equal values.
+    since: Option<Now>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -54,18 +56,23 @@ impl Readings {
         while state.outcomes.len() > REMEMBERED {
             state.outcomes.pop_front();
         }
-        for reading in readings {
+        // What claims to be of another lane is not this look's to say.
+        for reading in readings.into_iter().filter(|r| r.key.probe == lane.probe && r.key.subject == lane.subject) {
             let signal = reading.key.signal.clone();
             match state.slots.get_mut(&signal) {
                 Some(slot) => {
                     if reading.value.is_ok() {
+                        if slot.good.as_ref().is_none_or(|g| g.value != reading.value) {
+                            slot.since = Some(reading.asked);
+                        }
                         slot.good = Some(reading.clone());
                     }
                     slot.last = reading;
                 }
                 None => {
                     let good = reading.value.is_ok().then(|| reading.clone());
-                    state.slots.insert(signal, Slot { good, last: reading });
+                    let since = good.as_ref().map(|g| g.asked);
+                    state.slots.insert(signal, Slot { good, last: reading, since });
                 }
             }
         }
@@ -122,12 +129,14 @@ impl Readings {
 /// restarts refuses for a moment.
 fn proven(lane: &Lane, gap: &Gap) -> bool {
     match gap.reason {
-        Reason::Refused => {
-            let refused = |o: &&Outcome| o.gap.as_ref().is_some_and(|g| g.reason == Reason::Refused);
-            lane.outcomes.iter().rev().take_while(refused).count() >= 2
-        }
+        Reason::Refused => refused_twice(lane),
         reason => reason.verdict() == super::Verdict::NotReady,
     }
+}
+
+fn refused_twice(lane: &Lane) -> bool {
+    let refused = |o: &&Outcome| o.gap.as_ref().is_some_and(|g| g.reason == Reason::Refused);
+    lane.outcomes.iter().rev().take_while(refused).count() >= 2
 }
 
 /// What is known of one key at one moment.
@@ -174,11 +183,28 @@ pub struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
+    /// Whether the last two looks of a lane were both refused: once is a server that restarts, twice is one that is down.
+    #[must_use]
+    pub(super) fn refused_twice(&self, lane: &LaneId) -> bool {
+        self.readings.lanes.get(lane).is_some_and(refused_twice)
+    }
+
     /// What is known of a key.
     #[must_use]
     pub fn seen(&self, key: &Key, now: Now) -> Seen<'a> {
         let stale_after = self.plan.probe(&key.probe).map_or(Duration::ZERO, |p| self.plan.stale_after(p));
         self.readings.seen(key, stale_after, now)
+    }
+
+    /// Since when a fresh value has been what it is: when the first of a run of equal values was asked for. Looks that
+    /// failed in between do not end the run.
+    #[must_use]
+    pub fn held_since(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Option<Now> {
+        let key = Key { probe: probe.id.clone(), subject: subject.clone(), signal: signal.clone() };
+        match self.seen(&key, now) {
+            Seen::Value { .. } => self.readings.lanes.get(&key.lane())?.slots.get(signal)?.since,
+            Seen::Gap { .. } | Seen::Stale { .. } | Seen::Never => None,
+        }
     }
 
     /// A fresh value and its reading; `None` for a gap, for what is stale and for what does not apply.

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Area, Now, SafeText, SiteId};
+use crate::plan::{Area, LaneDecl, Now, ProbeId, SafeText, SiteId, Subject, Weight};
 
-use super::{Active, ActiveSite, Bearing, Bound, Exposure, Facts, Finding, Proof, Situation, Verdict};
+use super::{Active, ActiveSite, Bearing, Bound, Exposure, Facts, Finding, Proof, Situation, Verdict, signals};
 
 /// The answer to "could it be started now?".
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,13 +61,13 @@ pub fn gates(
     situation: &Situation,
     exposures: &[Exposure],
     findings: &[Finding],
-    _now: Now,
+    now: Now,
 ) -> Gates {
-    let Some(to) = super::exposure::candidate(facts, active, findings) else {
+    let Some(to) = super::exposure::candidate(facts, active, situation, findings) else {
         let none = Gate::No(vec!["the plan has no other site".into()]);
         return Gates { to: None, failover: none.clone(), switchover: none };
     };
-    let failover = failover(facts, active, situation, exposures, findings, &to);
+    let failover = failover(facts, active, situation, exposures, findings, &to, now);
     let switchover = switchover(active, situation, findings, &failover);
     Gates { to: Some(to), failover, switchover }
 }
@@ -79,25 +79,24 @@ fn failover(
     exposures: &[Exposure],
     findings: &[Finding],
     to: &SiteId,
+    now: Now,
 ) -> Gate {
     let (mut no, mut unknown, mut consent) = (Vec::new(), Vec::new(), Vec::new());
     if let Situation::SplitBrain { .. } = situation {
         no.push(SafeText::new("two sites take writes: stop one of them first"));
     }
     let about_target = |f: &&Finding| f.subject.site.as_ref().is_none_or(|s| s == to);
+    let advice = |id: &ProbeId| facts.plan.probe(id).is_some_and(|p| p.weight == Weight::Advice);
     for finding in findings.iter().filter(about_target) {
         match &finding.failover {
             Bearing::None => {}
             Bearing::Consent(what) => consent.push(what.clone()),
+            Bearing::Blocks(what) if finding.probe.as_ref().is_some_and(advice) => consent.push(what.clone()),
             Bearing::Blocks(what) => no.push(what.clone()),
         }
     }
-    let databases: Vec<_> = facts
-        .plan
-        .probes
-        .iter()
-        .filter(|p| p.lanes.iter().any(|l| l.expects.contains(&super::signals::WRITABLE)))
-        .collect();
+    let holds_data = |l: &LaneDecl| [signals::WRITABLE, signals::FRESH_AS_OF].iter().any(|s| l.expects.contains(s));
+    let databases: Vec<_> = facts.plan.probes.iter().filter(|p| p.lanes.iter().any(holds_data)).collect();
     if databases.is_empty() {
         unknown.push(SafeText::new("no probe looks at a database that could take over"));
     }
@@ -107,8 +106,11 @@ fn failover(
                 && f.subject.site.as_ref() == Some(to)
                 && f.proves == Some(Proof::Promotable)
         };
-        if !findings.iter().any(|f| proof(&f)) {
-            unknown.push(SafeText::new(&format!("{}: nothing proves that {to} could be promoted", probe.id.name)));
+        let subject = Subject::site(to.clone());
+        let writes_there = matches!(facts.bool(probe, &subject, &signals::WRITABLE, now), Some((true, _)));
+        if !writes_there && !findings.iter().any(|f| proof(&f)) {
+            let why = SafeText::new(&format!("{}: nothing proves that {to} could be promoted", probe.id.name));
+            if advice(&probe.id) { &mut consent } else { &mut unknown }.push(why);
         }
     }
     for exposure in exposures.iter().filter(|e| e.to == *to) {
@@ -116,7 +118,7 @@ fn failover(
             Bound::Zero => {}
             Bound::Unknown { why } => consent.push(SafeText::new(&format!("an unknown loss: {why}"))),
             Bound::AtMost { span } | Bound::ByLastCommit { span } | Bound::ByContent { span } => {
-                consent.push(SafeText::new(&format!("lose <= {span}")));
+                consent.push(SafeText::new(&format!("lose <= {}", span.upper())));
             }
         }
     }
@@ -127,15 +129,7 @@ fn failover(
         (_, _) => {}
     }
     for list in [&mut no, &mut unknown, &mut consent] {
-        let mut seen = Vec::new();
-        list.retain(|t| {
-            if seen.contains(t) {
-                false
-            } else {
-                seen.push(t.clone());
-                true
-            }
-        });
+        once(list);
     }
     if !no.is_empty() {
         Gate::No(no)
@@ -146,6 +140,18 @@ fn failover(
     } else {
         Gate::Go
     }
+}
+
+/// Keeps the first of what is said more than once.
+fn once(list: &mut Vec<SafeText>) {
+    let mut seen = Vec::new();
+    list.retain(|t| {
+        let new = !seen.contains(t);
+        if new {
+            seen.push(t.clone());
+        }
+        new
+    });
 }
 
 fn switchover(active: &Active, situation: &Situation, findings: &[Finding], failover: &Gate) -> Gate {
@@ -166,7 +172,7 @@ fn switchover(active: &Active, situation: &Situation, findings: &[Finding], fail
         no.extend(why.iter().cloned());
     }
     if !no.is_empty() {
-        no.dedup();
+        once(&mut no);
         return Gate::No(no);
     }
     let unknown: Vec<_> = findings

@@ -37,7 +37,7 @@ pub struct Segment {
     pub timeline: i64,
     /// The observer's boot, so that boot clocks are compared only within one.
     pub boot: SafeText,
-    /// False after a step of the wall clock: another boot cannot date these samples.
+    /// False after a step of the wall clock, in this boot or a later one: another boot cannot date these samples.
     pub dated: bool,
     /// The samples, oldest first.
     pub samples: VecDeque<LsnSample>,
@@ -84,7 +84,10 @@ impl LsnClock {
             self.segments.retain(|s| !same(s));
             self.start(system, timeline, boot, sample);
         } else if sample.asked.wall_step_ms(newest.asked).abs() > STEP {
-            segment.dated = false;
+            // Whatever was seen before the step, by whichever boot, has an age by the wall clock that is wrong by its size.
+            for earlier in &mut self.segments {
+                earlier.dated = false;
+            }
             self.start(system, timeline, boot, sample);
         } else {
             segment.samples.push_back(sample);
@@ -112,19 +115,29 @@ impl LsnClock {
         boot: &SafeText,
         now: Now,
     ) -> Option<Covered> {
+        let mine = self.segments.iter().filter(|s| s.boot == *boot).filter_map(|s| s.samples.back());
+        let newest = mine.max_by_key(|s| s.asked.boot);
+        let stepped = newest.is_some_and(|s| now.wall_step_ms(s.asked).abs() > STEP);
         let of = self.segments.iter().filter(|s| s.system == *system && s.timeline == timeline);
         of.filter_map(|segment| {
             let sample = segment.samples.iter().rev().find(|s| s.lsn <= lsn)?;
             let age = if segment.boot == *boot {
                 (sample.asked.boot <= now.boot).then(|| now.since(sample.asked))?
-            } else if segment.dated {
-                now.wall.signed_duration_since(sample.asked.wall).to_std().ok()?
+            } else if segment.dated && !stepped {
+                // A sample of an earlier boot is at least as old as this boot, whatever the wall clock says.
+                now.wall.signed_duration_since(sample.asked.wall).to_std().ok()?.max(now.boot.0)
             } else {
                 return None;
             };
             Some(Covered { sample: *sample, age })
         })
         .min_by_key(|c| c.age)
+    }
+
+    /// Whether a cluster was only ever seen on one timeline.
+    pub(super) fn has_one_timeline(&self, system: &SafeText) -> bool {
+        let mut of = self.segments.iter().filter(|s| s.system == *system).map(|s| s.timeline);
+        of.next().is_some_and(|first| of.all(|t| t == first))
     }
 
     /// The newest sample of a cluster, on whichever timeline.
@@ -234,6 +247,22 @@ mod tests {
             |wall| c.covered(&"sys".into(), 1, Lsn(100), &"next boot".into(), now(1, wall)).map(|c| c.age.as_secs());
         assert_eq!(seen(1_000_070), Some(60));
         assert_eq!(seen(1_000_000), None);
+        let late = c.covered(&"sys".into(), 1, Lsn(100), &"next boot".into(), now(3_600, 1_000_070));
+        assert_eq!(late.map(|c| c.age.as_secs()), Some(3_600), "a wall clock that was set back makes nothing younger");
+    }
+
+    #[test]
+    fn a_step_after_a_reboot_undates_what_earlier_boots_saw() {
+        // Asked at 1_000_010 by a boot that ended; this boot's clock is then set back by 100 s.
+        let mut c = clock(&[(10, 100)]);
+        let (sys, boot) = (SafeText::from("sys"), SafeText::from("next boot"));
+        let at = |boot: u64, wall| LsnSample { asked: now(boot, wall), answered: now(boot, wall), lsn: Lsn(500) };
+        let seen = |c: &LsnClock, boot_s, wall| c.covered(&sys, 1, Lsn(100), &boot, now(boot_s, wall)).map(|c| c.age);
+        c.observe(&sys, 1, &boot, at(1, 1_000_200));
+        assert_eq!(seen(&c, 2, 1_000_201), Some(Duration::from_secs(191)));
+        assert_eq!(seen(&c, 3, 1_000_102), None, "stepped since the newest sample");
+        c.observe(&sys, 1, &boot, at(4, 1_000_103));
+        assert_eq!(seen(&c, 5, 1_000_104), None, "stepped between two samples");
     }
 
     #[test]

@@ -26,8 +26,9 @@ pub fn manifest(plan: &Plan, exposures: &[Exposure], findings: &[Finding]) -> Ve
         let what = match (&e.bound, missing) {
             (Bound::Zero, _) => continue,
             (bound, Some(bytes)) => {
-                let most =
-                    bound.span().map_or_else(|| "for an unknown time".to_owned(), |s| format!("at most the last {s}"));
+                let most = bound
+                    .span()
+                    .map_or_else(|| "for an unknown time".to_owned(), |s| format!("at most the last {}", s.upper()));
                 let more = e
                     .at_last_rate
                     .filter(|r| *r > bytes)
@@ -36,7 +37,7 @@ pub fn manifest(plan: &Plan, exposures: &[Exposure], findings: &[Finding]) -> Ve
                 format!("commits, {most}: at least {bytes} of log{more}")
             }
             (bound, None) => match bound.span() {
-                Some(span) => format!("commits, at most of the last {span}"),
+                Some(span) => format!("commits, at most of the last {}", span.upper()),
                 None => "commits, for an unknown time".to_owned(),
             },
         };

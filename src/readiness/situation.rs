@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Now, SiteId};
+use crate::plan::{LaneId, Now, SiteId};
 
 use super::{Active, ActiveSite, Facts, Reason, Seen, Value, signals};
 
@@ -105,11 +105,13 @@ pub fn situation(facts: &Facts<'_>, active: &Active, now: Now) -> Situation {
 }
 
 /// The lanes that show whether a site's database takes writes, with what is seen of them.
-fn writers<'a>(facts: &'a Facts<'a>, now: Now) -> impl Iterator<Item = (&'a SiteId, Seen<'a>)> {
+fn writers<'a>(facts: &'a Facts<'a>, now: Now) -> impl Iterator<Item = (LaneId, &'a SiteId, Seen<'a>)> {
     facts.plan.probes.iter().flat_map(move |probe| {
         let lanes = probe.lanes.iter().filter(|l| l.expects.contains(&signals::WRITABLE));
         lanes.filter_map(move |lane| {
-            Some((lane.subject.site.as_ref()?, facts.seen(&probe.lane_id(lane).key(signals::WRITABLE), now)))
+            let id = probe.lane_id(lane);
+            let seen = facts.seen(&id.key(signals::WRITABLE), now);
+            Some((id, lane.subject.site.as_ref()?, seen))
         })
     })
 }
@@ -118,7 +120,7 @@ fn writers<'a>(facts: &'a Facts<'a>, now: Now) -> impl Iterator<Item = (&'a Site
 fn presumed(facts: &Facts<'_>, now: Now) -> Option<SiteId> {
     let mut blind: Vec<&SiteId> = Vec::new();
     let mut standbys = 0;
-    for (site, seen) in writers(facts, now) {
+    for (_, site, seen) in writers(facts, now) {
         match seen {
             Seen::Value { value: Value::Bool(false), .. } => standbys += 1,
             Seen::Gap { .. } | Seen::Stale { .. } => {
@@ -138,9 +140,13 @@ fn presumed(facts: &Facts<'_>, now: Now) -> Option<SiteId> {
 /// Down, by proof, or merely without an answer.
 fn gone(facts: &Facts<'_>, site: SiteId, now: Now) -> Situation {
     let since = facts.last_active.filter(|(s, _)| *s == site).map(|(_, at)| *at);
-    let refused = writers(facts, now).any(|(s, seen)| {
-        *s == site
-            && matches!(seen, Seen::Gap { gap, .. } if matches!(gap.reason, Reason::Refused | Reason::ShuttingDown))
+    let refused = writers(facts, now).any(|(lane, s, seen)| {
+        let Seen::Gap { gap, .. } = seen else { return false };
+        let proven = match gap.reason {
+            Reason::Refused => facts.refused_twice(&lane),
+            reason => reason == Reason::ShuttingDown,
+        };
+        *s == site && proven
     });
     if refused { Situation::PrimaryDown { site, since } } else { Situation::PrimaryUnreachable { site, since } }
 }

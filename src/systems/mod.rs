@@ -34,6 +34,9 @@ pub struct System {
     pub rules: &'static [&'static dyn Rule],
 }
 
+/// Opens a probe's lanes.
+pub type OpenLanes = fn(&Plan, &ProbeDecl, &Arc<Net>) -> Vec<Box<dyn Lane>>;
+
 /// One way to look at a system: a `kind` in the configuration.
 pub struct ProbeKind {
     /// The kind's name.
@@ -45,7 +48,7 @@ pub struct ProbeKind {
     /// Reads its own keys. They have been checked against the schema; what is left are faults of meaning.
     pub read: fn(&ReadContext<'_>, serde_json::Value) -> Result<Declared, Vec<Fault>>,
     /// Opens its lanes, one for each that was declared, in that order. Starts nothing and connects nowhere.
-    pub open: fn(&Plan, &ProbeDecl, &Arc<Net>) -> Vec<Box<dyn Lane>>,
+    pub open: OpenLanes,
 }
 
 /// What a probe's options are read in.

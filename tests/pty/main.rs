@@ -1,2 +1,4 @@
-#[test]
-fn t() {}
+//! The built program in a terminal.
+
+#[cfg(test)]
+mod terminal;

@@ -1,4 +1,22 @@
-//! Real servers: what the fast tests cannot prove. Needs root, PostgreSQL, BIND, unbound and sshd; a missing server fails.
+//! Tests against real servers on loopback, and against servers that fail on purpose. They need root and the packages
+//! that `tests/all.sh` installs; a missing server fails a test, never skips it.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
 
-#[cfg(test)]
+#[path = "../support/faults/mod.rs"]
+mod faults;
+#[path = "../support/postgres.rs"]
+mod pg;
+#[path = "../support/process.rs"]
+mod process;
+#[path = "../support/watch.rs"]
+mod watch;
+
+mod check_bin;
 mod dns;
+mod faults_work;
+mod lab_faults;
+mod matrix;
+mod no_false_red;
+mod postgres;
+mod postgres_tls;
+mod ssh;

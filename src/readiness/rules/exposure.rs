@@ -30,16 +30,27 @@ fn judge(plan: &Plan, e: &Exposure, now: Now) -> Finding {
             make(Verdict::Unknown, "loss-unknown", &format!("what would be lost is unknown: {why}"))
                 .next("keep lifeboat running: it bounds the loss by its own history of the primary's positions")
         }
+        // While the primary cannot be seen nobody knows that the standby lacks anything: the bound is no proof.
+        Bound::AtMost { span } | Bound::ByLastCommit { span } if *span > goal && e.growing => make(
+            Verdict::Unknown,
+            "loss-unbounded",
+            &format!("the primary cannot be seen, so the loss can no longer be bounded within {goal}"),
+        )
+        .next("find out whether the primary lives; see the situation and the failover gate"),
         Bound::AtMost { span } | Bound::ByContent { span } | Bound::ByLastCommit { span } if goal.0.is_zero() => make(
             Verdict::NotReady,
             "loss-not-zero",
-            &format!("RPO is 0, but up to {span} could be lost: {} is not synchronous for every commit", e.to),
+            &format!(
+                "RPO is 0, but up to {} could be lost: {} is not synchronous for every commit",
+                span.upper(),
+                e.to
+            ),
         )
         .next("make the standby synchronous, or set an RPO that asynchronous replication can hold"),
         Bound::AtMost { span } | Bound::ByContent { span } | Bound::ByLastCommit { span } if *span > goal => make(
             Verdict::NotReady,
             "loss-above-rpo",
-            &format!("up to {} would be lost; the objective is {goal}", span.coarse()),
+            &format!("up to {} would be lost; the objective is {goal}", span.upper()),
         )
         .next("see why the standby is behind: receiver, slot, network, or the primary itself"),
         Bound::ByLastCommit { .. } => make(
@@ -57,7 +68,7 @@ fn judge(plan: &Plan, e: &Exposure, now: Now) -> Finding {
         None => finding,
     };
     match e.bound.span() {
-        Some(span) => finding.because("upper bound", &format_args!("<= {span}"), at),
+        Some(span) => finding.because("upper bound", &format_args!("<= {}", span.upper()), at),
         None => finding,
     }
 }

@@ -74,7 +74,7 @@ fn judge_lane(facts: &Facts<'_>, probe: &ProbeDecl, lane: &LaneDecl, now: Now) -
             Finding { evidence: vec![evidence], ..f }
         };
         return match trouble {
-            Trouble::Gap(gap, at) if gap.reason == Reason::Refused && !confirmed(facts, probe, lane) => with(
+            Trouble::Gap(gap, at) if gap.reason == Reason::Refused && !facts.refused_twice(&id) => with(
                 make(Verdict::Unknown, gap.reason.code(), &format!("{of}{}; asking again", gap.detail)),
                 at,
                 gap.reason.words(),
@@ -119,13 +119,6 @@ fn judge_lane(facts: &Facts<'_>, probe: &ProbeDecl, lane: &LaneDecl, now: Now) -
         )),
         None => evidence(make(Verdict::Ready, "answers", &format!("{what} answers"))),
     }
-}
-
-/// Whether the last two looks were both refused.
-fn confirmed(facts: &Facts<'_>, probe: &ProbeDecl, lane: &LaneDecl) -> bool {
-    let id = probe.lane_id(lane);
-    let refused = facts.readings.outcomes(&id).rev().take(2);
-    refused.filter(|o| o.gap.as_ref().is_some_and(|g| g.reason == Reason::Refused)).count() == 2
 }
 
 /// What to do about a gap.

@@ -24,8 +24,32 @@ pub(in crate::readiness) fn situation(plan: &Plan, situation: &Situation, active
                 .next(next),
         ]
     };
+    // A column that nobody probes or requires stays out of the roll-up.
+    let home = if plan.requires(Area::Replication) || plan.probes.iter().any(|p| p.area == Area::Replication) {
+        Area::Replication
+    } else {
+        Area::Dns
+    };
     match situation {
-        Situation::Starting | Situation::Normal => Vec::new(),
+        Situation::Normal => match &active.database {
+            ActiveSite::Several(sites) => {
+                let names: Vec<String> = sites.iter().map(ToString::to_string).collect();
+                make(
+                    Area::Replication,
+                    Subject::whole(),
+                    Verdict::Degraded,
+                    "writers-apart",
+                    &format!("the plan's databases take writes in different sites: {}", names.join(", ")),
+                    "bring them to one site, or make two plans of them",
+                )
+            }
+            ActiveSite::At(_)
+            | ActiveSite::Nowhere
+            | ActiveSite::LastSeen(_)
+            | ActiveSite::Unknown
+            | ActiveSite::NotProbed => Vec::new(),
+        },
+        Situation::Starting => Vec::new(),
         Situation::PrimaryUnreachable { site, .. } => make(
             Area::Replication,
             Subject::site(site.clone()),
@@ -70,7 +94,7 @@ pub(in crate::readiness) fn situation(plan: &Plan, situation: &Situation, active
             "promote one: see the failover gate",
         ),
         Situation::AwayFromHome { site } => make(
-            Area::Replication,
+            home,
             Subject::site(site.clone()),
             Verdict::Degraded,
             "away-from-home",

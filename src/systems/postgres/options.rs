@@ -1,10 +1,15 @@
 //! The options of `kind = "postgres"`.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::conninfo::{ConnInfoError, Params};
 
 use crate::plan::{ProbeOptions, SecretRef, SiteId, Span};
 
@@ -17,6 +22,65 @@ pub enum Mode {
     Replicating,
     /// By restoring dumps; how fresh it is, its own content says.
     Restored,
+}
+
+/// A connection string. It may hold a password, so it prints and serialises without.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct ConnText(SecretString);
+
+impl ConnText {
+    /// Its parameters.
+    ///
+    /// # Errors
+    /// What is wrong with it, without any of its values.
+    pub fn params(&self) -> Result<Params, ConnInfoError> {
+        Params::parse(self.0.expose_secret())
+    }
+}
+
+impl From<&str> for ConnText {
+    fn from(text: &str) -> Self {
+        Self(SecretString::from(text.to_owned()))
+    }
+}
+
+impl fmt::Display for ConnText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.params() {
+            Ok(params) => f.write_str(&params.to_pairs(false)),
+            Err(e) => write!(f, "({e})"),
+        }
+    }
+}
+
+impl fmt::Debug for ConnText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.to_string())
+    }
+}
+
+impl PartialEq for ConnText {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.expose_secret() == other.0.expose_secret()
+    }
+}
+
+impl Eq for ConnText {}
+
+impl Serialize for ConnText {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl JsonSchema for ConnText {
+    fn schema_name() -> Cow<'static, str> {
+        "ConnectionString".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "description": "A PostgreSQL URL or key=value pairs, as libpq takes them." })
+    }
 }
 
 /// Credentials that act; read by the runner alone, after approval. Looking never uses them.
@@ -34,7 +98,7 @@ pub struct ActAs {
 #[serde(deny_unknown_fields)]
 pub struct PostgresOptions {
     /// Where the server of each site is: a URL or key=value, as libpq takes them.
-    pub at: BTreeMap<String, String>,
+    pub at: BTreeMap<String, ConnText>,
     /// Where the password is; else `~/.pgpass` and the environment, as libpq does.
     pub password: Option<SecretRef>,
     /// Credentials that act.

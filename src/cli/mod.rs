@@ -1,0 +1,92 @@
+//! One file per subcommand; the only place that prints.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+use clap::error::ErrorKind;
+
+pub mod args;
+pub mod check;
+pub mod config;
+pub mod console;
+pub mod live;
+pub mod player;
+pub mod replay;
+pub mod watch;
+
+use args::{Command, CommandLine, ConfigCommand, WatchArgs};
+
+/// Exit code of a command line that makes no sense (BSD's `EX_USAGE`).
+pub const EXIT_USAGE: u8 = 64;
+/// Exit code of a configuration with mistakes, or without a file (BSD's `EX_DATAERR`).
+pub const EXIT_CONFIG: u8 = 65;
+/// Exit code of everything else that fails (BSD's `EX_SOFTWARE`).
+pub const EXIT_FAILED: u8 = 70;
+
+/// Runs what the command line asks for. Touches no configuration, store or network itself: the board draws its first
+/// frame before any of them.
+///
+/// # Errors
+/// Whatever keeps the command from doing its work; [`exit_code`] says which exit code it means.
+pub fn dispatch(line: CommandLine) -> anyhow::Result<ExitCode> {
+    let CommandLine { config, watch, command } = line;
+    match command {
+        None => watch::run(&watch, config.as_deref()),
+        Some(_) if watch != WatchArgs::default() => {
+            let text = "--read-only, --record, --ascii and --theme before a command are for the board";
+            Err(CommandLine::command().error(ErrorKind::ArgumentConflict, text).into())
+        }
+        Some(Command::Check(args)) => check::run(&args, config.as_deref()),
+        Some(Command::Config { command: ConfigCommand::Check }) => config::check(config.as_deref()),
+        Some(Command::Config { command: ConfigCommand::Schema }) => config::schema(),
+        Some(Command::Replay(args)) => replay::run(&args),
+    }
+}
+
+/// The exit code that an error means.
+#[must_use]
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    if let Some(e) = error.downcast_ref::<clap::Error>() {
+        return if e.use_stderr() { EXIT_USAGE } else { 0 };
+    }
+    if error.is::<crate::config::Problems>() { EXIT_CONFIG } else { EXIT_FAILED }
+}
+
+/// Whether the reader went away: `lifeboat check | head -1`. No error.
+#[must_use]
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|e| e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))
+}
+
+/// Prints an error in one line, or a configuration's problems in one block each; nothing where the reader went away.
+pub fn report(error: &anyhow::Error) {
+    // What cannot be printed cannot be reported either; the exit code still says it.
+    if let Some(e) = error.downcast_ref::<clap::Error>() {
+        let _ = e.print();
+    } else if error.is::<crate::config::Problems>() {
+        let _ = write!(io::stderr().lock(), "{error}");
+    } else if !is_broken_pipe(error) {
+        let _ = writeln!(io::stderr().lock(), "lifeboat: {error:#}");
+    }
+}
+
+/// Writes text to standard output. A reader that went away is no error.
+///
+/// # Errors
+/// Any other failed write: a full disk.
+pub fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// The runtime that a command runs its tasks on.
+///
+/// # Errors
+/// Where the operating system gives no threads or no poll descriptor.
+pub fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}

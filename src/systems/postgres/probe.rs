@@ -1,0 +1,340 @@
+//! One lane per site: keeps a connection, looks within a deadline, says which gap it is when it cannot.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::time::Instant;
+
+use super::client::{self, Connection, How, Told};
+use super::conninfo::Params;
+use super::faults::{gap_of, gap_of_db};
+use super::libpq::{self, Gathered};
+use super::options::{Mode, PostgresOptions};
+use super::parse::{self, Answers, Table};
+use super::queries::{Ask, REPLICATING, freshness};
+use super::target::{Host, SessionAttrs};
+use crate::net::{Net, resolve_secret};
+use crate::plan::{LaneDecl, Now, Plan, ProbeDecl, SecretRef};
+use crate::readiness::{Gap, Reason};
+use crate::systems::{Lane, Look, Looking};
+
+/// How often what is left of a message may be sent again in one look, after a statement of it failed.
+const ROUNDS: usize = 4;
+
+/// Opens the lanes of a probe, in the order of its declaration.
+pub(super) fn open(_: &Plan, probe: &ProbeDecl, net: &Arc<Net>) -> Vec<Box<dyn Lane>> {
+    let Some(options) = probe.options::<PostgresOptions>() else { return Vec::new() };
+    let lane = |decl: &LaneDecl| -> Box<dyn Lane> {
+        let site = decl.subject.site.as_ref().map_or("", |s| s.as_str());
+        let params = options.at.get(site).map(super::options::ConnText::params);
+        Box::new(ServerLane {
+            net: Arc::clone(net),
+            decl: decl.clone(),
+            params: params.and_then(Result::ok).unwrap_or_default(),
+            secret: options.password.clone(),
+            query: match options.mode {
+                Mode::Replicating => None,
+                Mode::Restored => Some(freshness(options.freshness_query.as_deref().unwrap_or("NULL"))),
+            },
+            timeout: probe.timeout.0,
+            env: libpq::process_env,
+            password: None,
+            kept: None,
+            stage: "",
+        })
+    };
+    probe.lanes.iter().map(lane).collect()
+}
+
+/// One site's server.
+struct ServerLane {
+    net: Arc<Net>,
+    decl: LaneDecl,
+    params: Params,
+    secret: Option<SecretRef>,
+    /// The statement that dates a restored database; `None` for a replicating one.
+    query: Option<String>,
+    timeout: Duration,
+    env: libpq::Env,
+    /// The probe's own password, once it was read; forgotten when a server refuses it.
+    password: Option<SecretString>,
+    kept: Option<Kept>,
+    /// What is being waited for, for the words of a timeout.
+    stage: &'static str,
+}
+
+/// A connection between two looks, with what it is known not to be allowed.
+struct Kept {
+    connection: Connection,
+    denied: BTreeMap<Ask, Gap>,
+}
+
+impl Lane for ServerLane {
+    fn look(&mut self, deadline: Instant) -> Looking<'_> {
+        Box::pin(async move {
+            self.stage = "waiting for leave to ask";
+            match tokio::time::timeout_at(deadline, self.work(deadline)).await {
+                Ok(Ok(look)) => look,
+                Ok(Err(gap)) => Look::failed(&self.decl, &gap),
+                Err(_) => {
+                    let gap = Gap::new(Reason::TimedOut, &format!("no answer in time while {}", self.stage));
+                    Look::failed(&self.decl, &gap)
+                }
+            }
+        })
+    }
+}
+
+impl ServerLane {
+    /// One look. The kept connection is taken out first and put back last, so that a look that is dropped midway leaves
+    /// none behind.
+    async fn work(&mut self, deadline: Instant) -> Result<Look, Gap> {
+        if let Some(mut kept) = self.kept.take() {
+            self.stage = "the server answers";
+            kept.connection.renew();
+            match ask(self.query.as_deref(), self.timeout, &mut kept).await {
+                Ok(Asked { look, recovery, good }) if self.fits(recovery) => {
+                    self.kept = good.then_some(kept);
+                    return Ok(look);
+                }
+                // Another role than was asked for: look for a server that has it.
+                Ok(_) => {}
+                // What was kept had died since: a standby restarted, a firewall forgot it. Asking again harms nobody.
+                Err(gap) if matches!(gap.reason, Reason::Reset | Reason::ShuttingDown) => {}
+                Err(gap) => return Err(gap),
+            }
+        }
+        self.stage = "reading its configuration";
+        let gathered = libpq::gather(&self.params, self.env).await?;
+        let passes: &[SessionAttrs] = match gathered.target.attrs {
+            SessionAttrs::PreferStandby => &[SessionAttrs::Standby, SessionAttrs::Any],
+            SessionAttrs::Any => &[SessionAttrs::Any],
+            SessionAttrs::Primary => &[SessionAttrs::Primary],
+            SessionAttrs::Standby => &[SessionAttrs::Standby],
+        };
+        let mut failed: Option<Gap> = None;
+        let count = passes.len() * gathered.target.hosts.len();
+        let mut tries = Vec::new();
+        for pass in passes {
+            for host in &gathered.target.hosts {
+                tries.push((*pass, host));
+            }
+        }
+        for (n, (pass, host)) in tries.into_iter().enumerate() {
+            let mut until = client::share(deadline, count - n);
+            if count > 1
+                && let Some(most) = gathered.target.connect_timeout
+            {
+                until = until.min(Instant::now() + most);
+            }
+            let tried = tokio::time::timeout_at(until, self.try_host(&gathered, host, until)).await;
+            let gap = match tried {
+                Ok(Ok((kept, Asked { look, recovery, good }))) if fits(pass, recovery) => {
+                    self.kept = good.then_some(kept);
+                    return Ok(look);
+                }
+                Ok(Ok(_)) => {
+                    let role = if pass == SessionAttrs::Primary { "does not take writes" } else { "is no standby" };
+                    Gap::new(Reason::Unreachable, &format!("{} {role}, as target_session_attrs wants", host.shown()))
+                }
+                Ok(Err(gap)) => gap,
+                Err(_) if count == 1 => Gap::new(Reason::TimedOut, &format!("no answer in time while {}", self.stage)),
+                Err(_) => Gap::new(Reason::TimedOut, &format!("{}: no answer in time", host.shown())),
+            };
+            if gap.reason == Reason::WrongPassword {
+                self.password = None;
+            }
+            failed = Some(client::more_telling(failed, gap));
+        }
+        Err(failed.unwrap_or_else(|| Reason::NotConfigured.into()))
+    }
+
+    fn fits(&self, recovery: Option<bool>) -> bool {
+        match self.params.get("target_session_attrs") {
+            Some("read-write" | "primary") => fits(SessionAttrs::Primary, recovery),
+            Some("read-only" | "standby" | "prefer-standby") => fits(SessionAttrs::Standby, recovery),
+            Some(_) | None => true,
+        }
+    }
+
+    async fn try_host(&mut self, gathered: &Gathered, host: &Host, deadline: Instant) -> Result<(Kept, Asked), Gap> {
+        self.stage = "waiting for leave to ask";
+        let net = Arc::clone(&self.net);
+        let _permit = net.permit(&client::server_key(host)).await;
+        self.stage = "reading its password";
+        let (password, no_password) = self.password(gathered, host, deadline).await?;
+        self.stage = "connecting";
+        let how = How {
+            net: &net,
+            target: &gathered.target,
+            password: password.as_ref(),
+            // Below our own timeout, so that the server gives up first and says so.
+            statement: self.timeout.mul_f64(0.9),
+            deadline,
+        };
+        let connection = client::open(how, host).await.map_err(|gap| match no_password {
+            Some(why) if gap.reason == Reason::SecretUnavailable => why,
+            Some(_) | None => gap,
+        })?;
+        self.stage = "the server answers";
+        let mut kept = Kept { connection, denied: BTreeMap::new() };
+        let asked = ask(self.query.as_deref(), self.timeout, &mut kept).await?;
+        Ok((kept, asked))
+    }
+
+    /// The password for a host: the probe's own, the connection string's or the environment's, the password file's. Why
+    /// the file gives none matters only where the server then asks for one.
+    async fn password(
+        &mut self,
+        gathered: &Gathered,
+        host: &Host,
+        deadline: Instant,
+    ) -> Result<(Option<SecretString>, Option<Gap>), Gap> {
+        if let Some(reference) = &self.secret {
+            if self.password.is_none() {
+                self.password = Some(resolve_secret(reference, deadline).await?);
+            }
+            return Ok((self.password.clone(), None));
+        }
+        if let Some(password) = &gathered.target.password {
+            return Ok((Some(password.clone()), None));
+        }
+        let Some(path) = &gathered.passfile else { return Ok((None, None)) };
+        match libpq::passfile(path, host, &gathered.target).await {
+            Ok(password) => Ok((password, None)),
+            Err(why) => Ok((None, Some(why))),
+        }
+    }
+}
+
+async fn ask(query: Option<&str>, timeout: Duration, kept: &mut Kept) -> Result<Asked, Gap> {
+    match query {
+        None => ask_replicating(kept, timeout).await,
+        Some(query) => ask_restored(kept, timeout, query).await,
+    }
+}
+
+/// What asking brought.
+struct Asked {
+    look: Look,
+    /// Whether the server is in recovery, where the look asked that.
+    recovery: Option<bool>,
+    /// Whether the connection can be kept.
+    good: bool,
+}
+
+/// Whether a server in this role will do.
+const fn fits(wanted: SessionAttrs, recovery: Option<bool>) -> bool {
+    match (wanted, recovery) {
+        (SessionAttrs::Any | SessionAttrs::PreferStandby, _) | (_, None) => true,
+        (SessionAttrs::Primary, Some(recovery)) => !recovery,
+        (SessionAttrs::Standby, Some(recovery)) => recovery,
+    }
+}
+
+/// A message of statements in a read-only transaction of its own, with the session's settings where the connection could
+/// not take them; and how many completed statements come before the first of ours.
+fn in_transaction(statements: &[String], timeout: Duration, settings_taken: bool) -> (String, usize) {
+    let mut all = vec!["ROLLBACK".to_owned(), "BEGIN READ ONLY".to_owned()];
+    if !settings_taken {
+        all.extend(client::session(timeout).map(|(name, value)| format!("SET LOCAL {name} = '{value}'")));
+    }
+    let before = all.len();
+    all.extend(statements.iter().cloned());
+    all.push("COMMIT".to_owned());
+    (all.join(";\n"), before)
+}
+
+/// A statement that failed because the server's role changed under it (`object_not_in_prerequisite_state`).
+const ROLE_CHANGED: &str = "55000";
+
+async fn ask_replicating(kept: &mut Kept, timeout: Duration) -> Result<Asked, Gap> {
+    let version = kept.connection.version;
+    let mut answers = Answers { version, ..Answers::default() };
+    for (ask, gap) in &kept.denied {
+        answers.tables.insert(*ask, Err(gap.clone()));
+    }
+    let mut pending: Vec<(Ask, String)> = REPLICATING
+        .iter()
+        .filter(|ask| !kept.denied.contains_key(ask))
+        .filter_map(|ask| Some((*ask, ask.sql(version)?)))
+        .collect();
+    let asked = crate::clock::now();
+    let mut answered: Option<Now> = None;
+    let mut asked_again = false;
+    for _ in 0..ROUNDS {
+        if pending.is_empty() {
+            break;
+        }
+        let statements: Vec<String> = pending.iter().map(|(_, sql)| sql.clone()).collect();
+        let (message, before) = if kept.connection.settings_taken {
+            (statements.join(";\n"), 0)
+        } else {
+            in_transaction(&statements, timeout, false)
+        };
+        let mut told = kept.connection.tell(&message).await?;
+        answered = answered.or(told.first);
+        let done = told.tables.len().saturating_sub(before).min(pending.len());
+        for ((ask, _), table) in pending.drain(..done).zip(told.tables.drain(..).skip(before)) {
+            answers.tables.insert(ask, shaped(ask, table));
+        }
+        match outcome(&told)? {
+            None if pending.is_empty() => break,
+            None => return Err(Gap::new(Reason::Malformed, "fewer answers than questions")),
+            Some((ROLE_CHANGED, _)) if !asked_again => asked_again = true,
+            Some((code, gap)) => {
+                if pending.is_empty() {
+                    break;
+                }
+                let (ask, _) = pending.remove(0);
+                if code == "42501" {
+                    kept.denied.insert(ask, gap.clone());
+                }
+                answers.tables.insert(ask, Err(gap));
+            }
+        }
+    }
+    let recovery = parse::in_recovery(&answers);
+    let observed = parse::replicating(&answers, asked, answered.unwrap_or_else(crate::clock::now));
+    Ok(Asked { look: Look { asked: Some(asked), observed }, recovery, good: true })
+}
+
+async fn ask_restored(kept: &mut Kept, timeout: Duration, query: &str) -> Result<Asked, Gap> {
+    let head = Ask::Head.sql(kept.connection.version).unwrap_or_default();
+    let (message, before) =
+        in_transaction(&[head, query.to_owned()], timeout.mul_f64(0.9), kept.connection.settings_taken);
+    let asked = crate::clock::now();
+    let mut told = kept.connection.tell(&message).await?;
+    let answered = told.first.unwrap_or_else(crate::clock::now);
+    let failed = outcome(&told)?.map(|(_, gap)| gap);
+    let mut tables = told.tables.drain(..).skip(before);
+    let missing = || failed.clone().unwrap_or_else(|| Gap::new(Reason::Malformed, "fewer answers than questions"));
+    let clock = tables.next().map_or_else(|| Err(missing()), |t| shaped(Ask::Head, t));
+    let fresh = tables.next().map_or_else(|| Err(missing()), |t| wide(2, t));
+    let observed =
+        parse::restored(clock.as_ref().map_err(Clone::clone), fresh.as_ref().map_err(Clone::clone), asked, answered);
+    Ok(Asked { look: Look { asked: Some(asked), observed }, recovery: None, good: failed.is_none() })
+}
+
+/// How a message ended: well, or with an error of the server's for one statement.
+fn outcome(told: &Told) -> Result<Option<(&str, Gap)>, Gap> {
+    match (&told.failed, told.db_error()) {
+        (None, _) => Ok(None),
+        (Some(_), Some(db)) => Ok(Some((db.code().code(), gap_of_db(db)))),
+        (Some(e), None) => Err(gap_of(e)),
+    }
+}
+
+fn shaped(ask: Ask, table: Table) -> Result<Table, Gap> {
+    wide(ask.columns(), table)
+}
+
+fn wide(columns: usize, table: Table) -> Result<Table, Gap> {
+    if table.iter().all(|row| row.len() == columns) {
+        Ok(table)
+    } else {
+        Err(Gap::new(Reason::Malformed, "another number of columns than was asked for"))
+    }
+}

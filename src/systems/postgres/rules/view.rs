@@ -1,0 +1,254 @@
+//! How these rules look at the servers of one probe.
+
+use crate::plan::{Area, LaneDecl, Lsn, Now, Plan, ProbeDecl, RuleId, SignalId, SiteId, Subject};
+use crate::readiness::signals::{INSTANCE, WRITABLE};
+use crate::readiness::{About, Facts, Finding, Gap, Row, Seen, Value, Verdict};
+use crate::systems::postgres::options::{Mode, PostgresOptions};
+use crate::systems::postgres::signals::{RECEIVER, SENDERS, SETTINGS};
+
+/// Every server of every probe of this mode.
+pub(super) fn servers(plan: &Plan, mode: Mode) -> Vec<About> {
+    let of = |p: &&ProbeDecl| p.options::<PostgresOptions>().is_some_and(|o| o.mode == mode);
+    let lanes = plan.probes.iter().filter(of).flat_map(|p| p.lanes.iter().map(move |l| (p, l)));
+    lanes
+        .filter(|(_, l)| l.subject.site.is_some())
+        .map(|(p, l)| About { probe: Some(p.id.clone()), subject: l.subject.clone() })
+        .collect()
+}
+
+/// One server, with its neighbours.
+#[derive(Clone, Copy)]
+pub(super) struct Server<'a> {
+    facts: &'a Facts<'a>,
+    pub probe: &'a ProbeDecl,
+    pub options: &'a PostgresOptions,
+    lane: &'a LaneDecl,
+    pub site: &'a SiteId,
+    pub now: Now,
+}
+
+/// What a server is, by its own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It takes writes.
+    Primary,
+    /// It is in recovery.
+    Standby,
+    /// It did not say.
+    Unknown,
+}
+
+impl<'a> Server<'a> {
+    pub fn of(facts: &'a Facts<'a>, about: &About, now: Now) -> Option<Self> {
+        let probe = facts.plan.probe(about.probe.as_ref()?)?;
+        let lane = probe.lanes.iter().find(|l| l.subject == about.subject)?;
+        let options = probe.options::<PostgresOptions>()?;
+        Some(Self { facts, probe, options, lane, site: lane.subject.site.as_ref()?, now })
+    }
+
+    /// The same, where it is a standby.
+    pub fn standby(facts: &'a Facts<'a>, about: &About, now: Now) -> Option<Self> {
+        Self::of(facts, about, now).filter(|s| s.role() == Role::Standby)
+    }
+
+    /// The same, where it is a primary.
+    pub fn writer(facts: &'a Facts<'a>, about: &About, now: Now) -> Option<Self> {
+        Self::of(facts, about, now).filter(|s| s.role() == Role::Primary)
+    }
+
+    /// The probe's other servers.
+    pub fn others(self) -> impl Iterator<Item = Self> {
+        let lanes = self.probe.lanes.iter().filter(move |l| l.subject != self.lane.subject);
+        lanes.filter_map(move |lane| Some(Self { lane, site: lane.subject.site.as_ref()?, ..self }))
+    }
+
+    /// The primary among the others, where exactly one is seen.
+    pub fn primary(self) -> Option<Self> {
+        let mut writers = self.others().filter(|o| o.role() == Role::Primary);
+        writers.next().filter(|_| writers.next().is_none())
+    }
+
+    pub fn role(self) -> Role {
+        match self.bool(&WRITABLE) {
+            Some((true, _)) => Role::Primary,
+            Some((false, _)) => Role::Standby,
+            None => Role::Unknown,
+        }
+    }
+
+    /// The name of what it talks to, for people.
+    pub fn server(self) -> &'a str {
+        self.lane.server.as_str()
+    }
+
+    /// The host of what it talks to, without the port.
+    pub fn host(self) -> &'a str {
+        let server = self.server();
+        match server.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => {
+                host.trim_start_matches('[').trim_end_matches(']')
+            }
+            Some(_) | None => server,
+        }
+    }
+
+    /// Whether `address`, as another server sees it, is this server: by name, by address, or by the address that the
+    /// server itself says it listens on.
+    pub fn is_at(self, address: &str) -> bool {
+        let own = self.text(&INSTANCE).is_some_and(|(i, _)| {
+            i.strip_prefix(address).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', ' ', '/', '|', ']']))
+        });
+        !address.is_empty() && (self.host().eq_ignore_ascii_case(address) || own)
+    }
+
+    pub fn bool(self, signal: &SignalId) -> Option<(bool, Now)> {
+        self.facts.bool(self.probe, &self.lane.subject, signal, self.now).map(|(v, r)| (v, r.asked))
+    }
+
+    pub fn int(self, signal: &SignalId) -> Option<(i64, Now)> {
+        self.facts.int(self.probe, &self.lane.subject, signal, self.now).map(|(v, r)| (v, r.asked))
+    }
+
+    pub fn lsn(self, signal: &SignalId) -> Option<(Lsn, Now)> {
+        self.facts.lsn(self.probe, &self.lane.subject, signal, self.now).map(|(v, r)| (v, r.asked))
+    }
+
+    pub fn text(self, signal: &SignalId) -> Option<(&'a str, Now)> {
+        self.facts.text(self.probe, &self.lane.subject, signal, self.now).map(|(v, r)| (v.as_str(), r.asked))
+    }
+
+    pub fn rows(self, signal: &SignalId) -> Option<(&'a [Row], Now)> {
+        self.facts.rows(self.probe, &self.lane.subject, signal, self.now).map(|(v, r)| (v, r.asked))
+    }
+
+    pub fn value(self, signal: &SignalId) -> Option<(&'a Value, Now)> {
+        self.facts.value(self.probe, &self.lane.subject, signal, self.now).map(|(v, r)| (v, r.asked))
+    }
+
+    pub fn seen(self, signal: &SignalId) -> Seen<'a> {
+        self.facts.seen(&self.probe.lane_id(self.lane).key(signal.clone()), self.now)
+    }
+
+    pub fn held_since(self, signal: &SignalId) -> Option<Now> {
+        self.facts.held_since(self.probe, &self.lane.subject, signal, self.now)
+    }
+
+    /// One of the settings, as `pg_settings` gives it; `None` where it was not read.
+    pub fn setting(self, name: &str) -> Option<(&'a str, Now)> {
+        let (rows, at) = self.rows(&SETTINGS)?;
+        let column = |row: &'a Row, column: &str| match row.0.get(column) {
+            Some(Value::Text(t)) => Some(t.as_str()),
+            Some(_) | None => None,
+        };
+        let row = rows.iter().find(|r| column(r, "name") == Some(name))?;
+        Some((column(row, "setting")?, at))
+    }
+
+    /// A setting that is a whole number.
+    pub fn number(self, name: &str) -> Option<(i64, Now)> {
+        let (setting, at) = self.setting(name)?;
+        Some((setting.parse().ok()?, at))
+    }
+
+    /// Whether it follows by the archive alone: nothing to stream from, and a command that fetches.
+    pub fn by_archive(self) -> bool {
+        let is = |name, what| self.setting(name).is_some_and(|(s, _)| s == what);
+        is("primary_conninfo", "unset") && is("restore_command", "set")
+    }
+
+    /// The only row of its receiver; `Ok(None)` where there is none.
+    pub fn receiver(self) -> Option<(Result<Option<&'a Row>, Gap>, Now)> {
+        let (rows, at) = self.rows(&RECEIVER)?;
+        let one = match rows {
+            [] => Ok(None),
+            [row] => Ok(Some(row)),
+            [..] => Err(Gap::new(crate::readiness::Reason::Malformed, "more than one receiver")),
+        };
+        Some((one, at))
+    }
+
+    pub fn part(self, part: &str) -> Subject {
+        Subject::part_of(self.site.clone(), part)
+    }
+
+    pub fn area(self) -> Area {
+        self.probe.area
+    }
+
+    pub fn rpo_is_zero(self) -> bool {
+        self.facts.plan.objectives.rpo.0.is_zero()
+    }
+
+    pub fn rto(self) -> std::time::Duration {
+        self.facts.plan.objectives.rto.0
+    }
+
+    /// The clusters whose primary was seen before, by the history; oldest first.
+    pub fn known_clusters(self) -> impl Iterator<Item = &'a str> {
+        self.facts.clocks.get(&self.probe.id).into_iter().flat_map(|c| c.segments()).map(|s| s.system.as_str())
+    }
+
+    pub fn finding(self, rule: RuleId, verdict: Verdict, code: &'static str, sentence: &str) -> Finding {
+        Finding::new(rule, self.area(), self.lane.subject.clone(), verdict, code, sentence).of(&self.probe.id)
+    }
+
+    /// What was read and makes no sense: never `Ready`.
+    pub fn senseless(self, rule: RuleId, what: &str, gap: &Gap, at: Now) -> Finding {
+        self.finding(rule, Verdict::Unknown, "malformed", &format!("{}: {what} makes no sense: {gap}", self.server()))
+            .because(&format!("{} {what}", self.site), gap, at)
+            .next("check what answers there: a pooler or a proxy may change answers")
+    }
+}
+
+/// How a primary's senders show one standby.
+pub(super) enum Matched<'a> {
+    /// These rows are it; all of them, where several carry its name.
+    Rows(Vec<&'a Row>),
+    /// No row is it.
+    Missing,
+    /// There are rows, and nothing says which is it.
+    Unclear,
+}
+
+/// The rows of a primary's `pg_stat_replication` that are this standby: by the configured name, else by the standby's
+/// address, else the only row there is when only one standby is expected.
+///
+/// # Errors
+/// Where a row makes no sense.
+pub(super) fn sender_of<'a>(primary: Server<'a>, standby: Server<'a>) -> Option<(Result<Matched<'a>, Gap>, Now)> {
+    let (rows, at) = primary.rows(&SENDERS)?;
+    Some((find_sender(primary, standby, rows), at))
+}
+
+fn find_sender<'a>(primary: Server<'a>, standby: Server<'a>, rows: &'a [Row]) -> Result<Matched<'a>, Gap> {
+    if let Some(name) = standby.options.standby_names.get(standby.site.as_str()) {
+        let mut found = Vec::new();
+        for row in rows {
+            if row.text("application_name")?.is_some_and(|n| n.as_str() == name) {
+                found.push(row);
+            }
+        }
+        return Ok(if found.is_empty() { Matched::Missing } else { Matched::Rows(found) });
+    }
+    let mut others = Vec::new();
+    for row in rows {
+        // A base backup under way is no standby.
+        if row.text("state")?.is_some_and(|s| s.as_str() == "backup") {
+            continue;
+        }
+        others.push(row);
+    }
+    let mut found = Vec::new();
+    for row in &others {
+        if row.text("client_addr")?.is_some_and(|a| standby.is_at(a.as_str())) {
+            found.push(*row);
+        }
+    }
+    let siblings = primary.others().count();
+    Ok(match (found.as_slice(), others.as_slice()) {
+        (_, []) => Matched::Missing,
+        ([_], _) => Matched::Rows(found),
+        ([], [only]) if siblings == 1 => Matched::Rows(vec![*only]),
+        (_, _) => Matched::Unclear,
+    })
+}

@@ -1,0 +1,16 @@
+//! Snapshot to frame: loop, terminal guard, theme, screens and widgets.
+
+pub mod frame;
+pub mod input;
+pub mod run;
+pub mod screens;
+pub mod terminal;
+pub mod theme;
+pub mod widgets;
+
+pub use frame::{Drawn, draw};
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;

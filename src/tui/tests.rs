@@ -1,0 +1,472 @@
+//! Screens as they are drawn, and the loop with injected input and time.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::fixture::{self, Health, at};
+use super::frame::{Drawn, Look, draw};
+use super::theme::Depth;
+use crate::app::event::{Key, KeyCode};
+use crate::app::view::Screen;
+use crate::app::{App, Effect, Event, Stamped, Update, update};
+use crate::plan::{Now, PlanId};
+
+const PLAIN: Look = Look { depth: Depth::Ansi16, ascii: false };
+
+fn shot_with(app: &App, look: Look, now: Now) -> (String, Drawn) {
+    let mut buf = Buffer::empty(Rect::new(0, 0, app.view.cols, app.view.rows));
+    let drawn = draw(&mut buf, app, look, now);
+    let mut out = String::new();
+    for y in 0..app.view.rows {
+        let mut line = String::new();
+        let mut skip = 0;
+        for x in 0..app.view.cols {
+            let symbol = buf[(x, y)].symbol();
+            if skip == 0 {
+                line.push_str(symbol);
+                skip = unicode_width::UnicodeWidthStr::width(symbol).saturating_sub(1);
+            } else {
+                skip -= 1;
+            }
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    (out, drawn)
+}
+
+fn shot(app: &App, now: Now) -> String {
+    shot_with(app, PLAIN, now).0
+}
+
+fn key(app: &mut App, code: KeyCode, now: Now) -> Update {
+    update(app, Stamped { at: now, event: Event::Key(Key { code, ctrl: false }) })
+}
+
+fn typed(app: &mut App, text: &str, now: Now) -> Update {
+    let mut last = Update::default();
+    for c in text.chars() {
+        last = key(app, if c == '\n' { KeyCode::Enter } else { KeyCode::Char(c) }, now);
+    }
+    last
+}
+
+const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
+
+#[test]
+fn boards() {
+    for (cols, rows) in SIZES {
+        insta::assert_snapshot!(format!("board_normal_{cols}"), shot(&fixture::normal(cols, rows), at(61)));
+        insta::assert_snapshot!(format!("board_trouble_{cols}"), shot(&fixture::trouble(cols, rows), at(108)));
+    }
+    insta::assert_snapshot!("board_reading", shot(&fixture::reading(80, 24), at(0)));
+    insta::assert_snapshot!("board_starting", shot(&fixture::starting(&fixture::PLANS, 80, 24), at(1)));
+    insta::assert_snapshot!("board_empty", shot(&fixture::starting(&[], 80, 24), at(1)));
+    let ascii = Look { ascii: true, ..PLAIN };
+    let (text, _) = shot_with(&fixture::trouble(80, 24), ascii, at(108));
+    assert!(text.is_ascii());
+    insta::assert_snapshot!("board_ascii", text);
+}
+
+#[test]
+fn plans() {
+    for (cols, rows) in SIZES {
+        let mut app = fixture::trouble(cols, rows);
+        typed(&mut app, "\n", at(108));
+        insta::assert_snapshot!(format!("plan_trouble_{cols}"), shot(&app, at(108)));
+        let mut app = fixture::normal(cols, rows);
+        typed(&mut app, ":plan search\n", at(61));
+        insta::assert_snapshot!(format!("plan_normal_{cols}"), shot(&app, at(61)));
+    }
+    let mut app = fixture::normal(120, 40);
+    typed(&mut app, ":plan payments\nj", at(61));
+    insta::assert_snapshot!("plan_chart", shot(&app, at(61)));
+}
+
+#[test]
+fn other_screens() {
+    let mut app = fixture::trouble(120, 40);
+    typed(&mut app, "t", at(108));
+    insta::assert_snapshot!("timeline", shot(&app, at(108)));
+    let mut app = fixture::normal(80, 40);
+    typed(&mut app, "?", at(61));
+    insta::assert_snapshot!("help", shot(&app, at(61)));
+    let mut app = fixture::normal(80, 24);
+    typed(&mut app, ":pl", at(61));
+    insta::assert_snapshot!("palette", shot(&app, at(61)));
+    let mut app = fixture::normal(80, 24);
+    typed(&mut app, "/ready", at(61));
+    insta::assert_snapshot!("filter", shot(&app, at(61)));
+    let mut app = fixture::normal(80, 24);
+    typed(&mut app, "sj", at(61));
+    insta::assert_snapshot!("sort", shot(&app, at(61)));
+    let mut app = fixture::normal(80, 24);
+    typed(&mut app, "f", at(61));
+    insta::assert_snapshot!("frozen", shot(&app, at(200)));
+    let mut app = fixture::normal(30, 5);
+    typed(&mut app, "j", at(61));
+    insta::assert_snapshot!("too_small", shot(&app, at(61)));
+}
+
+#[test]
+fn nothing_green_is_shown_before_anything_was_seen() {
+    let text = shot(&fixture::starting(&fixture::PLANS, 80, 24), at(1));
+    assert!(!text.contains('●') && text.contains("looking"), "{text}");
+}
+
+#[test]
+fn a_frozen_screen_stands_still_and_thaws_when_anything_gets_worse() {
+    let mut app = fixture::normal(80, 24);
+    typed(&mut app, "f", at(61));
+    let before = shot(&app, at(61));
+    fixture::look(&mut app, "payments", Health::Fine, at(66));
+    assert!(!app.settle(at(66)).dirty);
+    assert_eq!(shot(&app, at(66)), before);
+    // The primary falls silent; once its last answer is too old, the screen must not go on as if it were there.
+    for secs in (70..100).step_by(5) {
+        fixture::look(&mut app, "payments", Health::PrimaryGone, at(secs));
+        app.settle(at(secs));
+    }
+    assert!(app.view.frozen.is_none());
+    assert!(shot(&app, at(95)).contains("PRIMARY UNREACHABLE"));
+}
+
+#[test]
+fn the_cursor_stays_on_its_plan_when_the_order_changes() {
+    let mut app = fixture::normal(80, 24);
+    typed(&mut app, "gjj", at(61));
+    let chosen = app.view.selected.clone().unwrap();
+    fixture::look(&mut app, "archive", Health::StandbyBroken, at(66));
+    fixture::look(&mut app, "reports", Health::Fine, at(66));
+    app.settle(at(66));
+    assert_eq!(app.view.selected.as_ref(), Some(&chosen));
+    typed(&mut app, "\n", at(66));
+    assert_eq!(app.view.screen, Screen::Plan(chosen));
+}
+
+#[test]
+fn poll_now_is_about_the_selected_plan() {
+    let mut app = fixture::normal(80, 24);
+    typed(&mut app, "/mail\n", at(61));
+    let update = typed(&mut app, "r", at(61));
+    let plan = &app.model.status(&PlanId::new("mail")).unwrap().plan;
+    assert_eq!(update.effects, [Effect::PollNow(fixture::lanes(plan))]);
+    let mut app = fixture::normal(80, 24);
+    assert_eq!(typed(&mut app, ":poll all\n", at(61)).effects, [Effect::PollNow(Vec::new())]);
+}
+
+#[test]
+fn dangerous_keys_do_nothing_and_say_why() {
+    let mut app = fixture::normal(80, 24);
+    for c in ["F", "S"] {
+        let update = typed(&mut app, c, at(61));
+        assert_eq!(update.effects, []);
+        assert!(shot(&app, at(61)).contains("no runbook configured"));
+    }
+    update(&mut app, Stamped { at: at(61), event: Event::Pasted });
+    assert!(shot(&app, at(61)).contains("pasted text is not taken"));
+}
+
+#[test]
+fn only_visible_rows_are_formatted() {
+    let names: Vec<String> = (0..3_000).map(|i| format!("plan-{i:06}")).collect();
+    let plans: Vec<(&str, u8)> = names.iter().map(|n| (n.as_str(), 1)).collect();
+    let mut app = fixture::starting(&plans, 120, 40);
+    // As many rows as a hundred thousand plans would have; the plans themselves may repeat.
+    app.view.shown = app.view.shown.iter().cycle().take(100_000).cloned().collect();
+    app.view.top = 50_000;
+    let (_, drawn) = shot_with(&app, PLAIN, at(1));
+    assert!(drawn.formatted > 30 && drawn.formatted <= 40, "{}", drawn.formatted);
+}
+
+#[test]
+fn every_size_draws() {
+    let mut apps = vec![fixture::trouble(80, 24), fixture::normal(80, 24), fixture::reading(80, 24)];
+    for keys in ["\n", "t", "?", ":p", "/x", "s"] {
+        let mut app = fixture::trouble(80, 24);
+        typed(&mut app, keys, at(108));
+        apps.push(app);
+    }
+    for app in &mut apps {
+        for (cols, rows) in [(1, 1), (2, 9), (39, 7), (40, 8), (41, 9), (60, 12), (99, 20), (150, 9), (300, 100)] {
+            update(app, Stamped { at: at(108), event: Event::Resized { cols, rows } });
+            shot(app, at(108));
+        }
+    }
+}
+
+mod the_loop {
+    use super::*;
+    use crate::app::{Memory, Polled};
+    use crate::plan::{LaneId, Plan};
+    use crate::tui::run::{End, Failure, Inbox, Notice, Outside, Session};
+    use futures_util::{StreamExt, stream};
+    use ratatui::Terminal;
+    use ratatui::backend::{Backend, ClearType, TestBackend, WindowSize};
+    use ratatui::buffer::Cell;
+    use ratatui::layout::{Position, Size};
+    use std::cell::RefCell;
+    use std::convert::Infallible;
+    use std::io;
+    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tokio::sync::mpsc;
+    use tokio::time::Instant;
+
+    /// Counts frames, and the cells that each sent.
+    #[derive(Clone, Default)]
+    struct Frames(Rc<RefCell<Vec<usize>>>);
+
+    struct Counting(TestBackend, Frames);
+
+    impl Backend for Counting {
+        type Error = Infallible;
+        fn draw<'a, I: Iterator<Item = (u16, u16, &'a Cell)>>(&mut self, content: I) -> Result<(), Infallible> {
+            let cells: Vec<_> = content.collect();
+            self.1.0.borrow_mut().push(cells.len());
+            self.0.draw(cells.into_iter())
+        }
+        fn hide_cursor(&mut self) -> Result<(), Infallible> {
+            self.0.hide_cursor()
+        }
+        fn show_cursor(&mut self) -> Result<(), Infallible> {
+            self.0.show_cursor()
+        }
+        fn get_cursor_position(&mut self) -> Result<Position, Infallible> {
+            self.0.get_cursor_position()
+        }
+        fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> Result<(), Infallible> {
+            self.0.set_cursor_position(position)
+        }
+        fn clear(&mut self) -> Result<(), Infallible> {
+            self.0.clear()
+        }
+        fn clear_region(&mut self, clear_type: ClearType) -> Result<(), Infallible> {
+            self.0.clear_region(clear_type)
+        }
+        fn size(&self) -> Result<Size, Infallible> {
+            self.0.size()
+        }
+        fn window_size(&mut self) -> Result<WindowSize, Infallible> {
+            self.0.window_size()
+        }
+        fn flush(&mut self) -> Result<(), Infallible> {
+            self.0.flush()
+        }
+    }
+
+    /// What the loop asked for.
+    #[derive(Clone, Default)]
+    struct Asked(Rc<RefCell<Vec<String>>>);
+
+    impl Outside for Asked {
+        fn start(&mut self, plans: &[Arc<Plan>]) {
+            self.0.borrow_mut().push(format!("start {}", plans.len()));
+        }
+        fn poll_now(&mut self, lanes: &[LaneId]) {
+            self.0.borrow_mut().push(format!("poll {}", lanes.len()));
+        }
+        fn remember(&mut self, memories: Vec<Memory>) {
+            assert!(!memories.is_empty());
+        }
+        fn suspend(&mut self) -> io::Result<()> {
+            self.0.borrow_mut().push("suspend".into());
+            Ok(())
+        }
+        fn resume(&mut self) -> io::Result<()> {
+            self.0.borrow_mut().push("resume".into());
+            Ok(())
+        }
+    }
+
+    /// The paused clock: the fixture's 61st second when it is first asked in a test.
+    fn clock() -> Now {
+        thread_local! { static FIRST: Instant = Instant::now(); }
+        FIRST.with(|first| at(61).plus(first.elapsed()))
+    }
+
+    struct Rig {
+        frames: Frames,
+        asked: Asked,
+        notices: mpsc::Sender<Notice>,
+        polls: mpsc::Sender<Polled>,
+        input: mpsc::Sender<Event>,
+    }
+
+    /// Runs the loop on an app beside `play`, until it ends.
+    async fn run<F: Future<Output = ()>>(mut app: App, play: impl FnOnce(Rig) -> F) -> (End, App) {
+        clock();
+        let (notices_in, notices) = mpsc::channel(64);
+        let (polls_in, polls) = mpsc::channel(256);
+        let (input_in, input_out) = mpsc::channel::<Event>(512);
+        let input = stream::unfold(input_out, |mut rx| async move { rx.recv().await.map(|e| (e, rx)) }).boxed_local();
+        let (frames, asked) = (Frames::default(), Asked::default());
+        let backend = Counting(TestBackend::new(app.view.cols, app.view.rows), frames.clone());
+        let mut terminal = Terminal::new(backend).unwrap();
+        let rig = Rig { frames, asked: asked.clone(), notices: notices_in, polls: polls_in, input: input_in };
+        let mut session = Session::new(&mut terminal, &mut app, asked, PLAIN, clock);
+        let (end, ()) = tokio::join!(session.run(Inbox { notices, polls }, input), play(rig));
+        (end.unwrap(), app)
+    }
+
+    fn press(c: char) -> Event {
+        Event::Key(Key { code: KeyCode::Char(c), ctrl: false })
+    }
+
+    async fn pass(millis: u64) {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_changed_is_nothing_drawn() {
+        let mut app = fixture::normal(80, 24);
+        app.view.top = 0;
+        let (end, _) = run(app, async |rig| {
+            rig.input.send(press('j')).await.unwrap();
+            pass(100).await;
+            assert_eq!(rig.frames.0.borrow().len(), 1);
+            // A key without a meaning, and a look that finds all as it was.
+            rig.input.send(press('x')).await.unwrap();
+            let plan = fixture::plan("payments", 1);
+            for polled in fixture::looks(&plan, Health::Fine, clock()) {
+                rig.polls.send(polled).await.unwrap();
+            }
+            pass(1_000).await;
+            assert_eq!(rig.frames.0.borrow().len(), 1, "{:?}", rig.frames.0.borrow());
+            rig.input.send(press('q')).await.unwrap();
+        })
+        .await;
+        assert_eq!(end, End::Quit);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_is_one_frame() {
+        let (_, app) = run(fixture::normal(80, 24), async |rig| {
+            for _ in 0..200 {
+                rig.input.send(press('j')).await.unwrap();
+            }
+            pass(5).await;
+            assert_eq!(rig.frames.0.borrow().len(), 1);
+            for c in ['k', 'k', 'k'] {
+                rig.input.send(press(c)).await.unwrap();
+                pass(1).await;
+            }
+            pass(40).await;
+            assert_eq!(rig.frames.0.borrow().len(), 2, "three keys within one frame's time are one frame");
+            rig.input.send(press('q')).await.unwrap();
+        })
+        .await;
+        assert_eq!(app.view.cursor(), Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_turns_to_unknown_by_itself() {
+        let (_, app) = run(fixture::normal(80, 24), async |rig| {
+            pass(20_000).await;
+            assert!(!rig.frames.0.borrow().is_empty());
+            rig.notices.send(Notice::Event(Event::Ended("SIGTERM".into()))).await.unwrap();
+        })
+        .await;
+        let status = app.model.status(&PlanId::new("payments")).unwrap();
+        assert_eq!(status.readiness, crate::readiness::Verdict::Unknown);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_minute_sends_a_few_cells() {
+        // Nothing arrives and nothing may age: a board without plans, but for the minute of its clock.
+        let (_, _) = run(fixture::starting(&[], 80, 24), async |rig| {
+            rig.input.send(press('j')).await.unwrap();
+            pass(100).await;
+            rig.frames.0.borrow_mut().clear();
+            pass(60_000).await;
+            assert_eq!(rig.frames.0.borrow().len(), 1);
+            assert!(rig.frames.0.borrow().iter().sum::<usize>() <= 4);
+            rig.input.send(press('q')).await.unwrap();
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_rest_of_the_process_says_is_done() {
+        let (end, _) = run(fixture::reading(80, 24), async |rig| {
+            let plans = vec![fixture::plan("payments", 1)];
+            rig.notices.send(Notice::Configured { plans, theme: Some("mono".into()) }).await.unwrap();
+            pass(50).await;
+            rig.input.send(press('r')).await.unwrap();
+            let suspend = Event::Key(Key { code: KeyCode::Char('z'), ctrl: true });
+            rig.input.send(suspend).await.unwrap();
+            pass(50).await;
+            rig.notices.send(Notice::Stop).await.unwrap();
+            rig.notices.send(Notice::Continued).await.unwrap();
+            pass(50).await;
+            assert_eq!(*rig.asked.0.borrow(), ["start 1", "poll 7", "suspend", "suspend", "resume"]);
+            let failure = Failure { text: "no".into(), status: 65 };
+            rig.notices.send(Notice::Failed(failure)).await.unwrap();
+        })
+        .await;
+        assert_eq!(end, End::Failed(Failure { text: "no".into(), status: 65 }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_the_input_is_the_end() {
+        let (end, _) = run(fixture::normal(80, 24), async |rig| drop(rig.input)).await;
+        assert_eq!(end, End::Ended("terminal".into()));
+    }
+}
+
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_event() -> impl Strategy<Value = Event> {
+        let code = prop_oneof![
+            8 => proptest::char::range(' ', '~').prop_map(KeyCode::Char),
+            1 => Just(KeyCode::Enter),
+            1 => Just(KeyCode::Esc),
+            1 => Just(KeyCode::Backspace),
+            1 => Just(KeyCode::Up),
+            2 => Just(KeyCode::Down),
+            1 => Just(KeyCode::PageDown),
+            1 => Just(KeyCode::End),
+        ];
+        prop_oneof![
+            12 => (code, proptest::bool::weighted(0.1)).prop_map(|(code, ctrl)| Event::Key(Key { code, ctrl })),
+            1 => (1_u16..220, 1_u16..70).prop_map(|(cols, rows)| Event::Resized { cols, rows }),
+            1 => Just(Event::Pasted),
+            1 => Just(Event::Woke),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn no_keys_and_sizes_break_it_and_news_never_moves_the_cursor(
+            events in proptest::collection::vec((any_event(), 0_usize..5, 0_u8..5), 1..40)
+        ) {
+            let mut app = fixture::starting(&fixture::PLANS, 80, 24);
+            for (i, (event, plan, health)) in events.into_iter().enumerate() {
+                let now = at(60 + i as u64);
+                update(&mut app, Stamped { at: now, event });
+                shot(&app, now);
+                let (selected, finding, screen) =
+                    (app.view.selected.clone(), app.view.finding.clone(), app.view.screen.clone());
+                let health = [Health::Fine, Health::ImageMissing, Health::BackupBlind, Health::StandbyBroken,
+                    Health::PrimaryGone][usize::from(health)];
+                fixture::look(&mut app, fixture::PLANS[plan].0, health, now);
+                app.settle(now);
+                prop_assert_eq!(&app.view.selected, &selected);
+                prop_assert_eq!(&app.view.screen, &screen);
+                if let Screen::Plan(id) = &screen {
+                    let status = app.status(id).unwrap();
+                    let ids = crate::app::view::FindingId::all(&status.findings);
+                    if finding.as_ref().is_some_and(|f| ids.contains(f)) {
+                        prop_assert_eq!(&app.view.finding, &finding);
+                    }
+                }
+                // Nothing that is typed here can act on a remote other than by looking.
+                shot(&app, now);
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Small things that screens are made of.
+
+pub mod chart;
+pub mod pen;
+pub mod text;

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# The tests.
+#
+#   tests/all.sh          installs what the real servers need (Debian, as root), then runs fast and real
+#   tests/all.sh fast     needs nothing but Rust: units, documentation, fast, scenarios
+#   tests/all.sh real     against real servers on loopback, and the program in a terminal; installs what is missing
+#   tests/all.sh slow     the tests that take minutes; installs what is missing
+#
+# A server that is missing fails a test; nothing is skipped.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+what=${1:-all}
+began=$SECONDS
+section() {
+  local title=$1 start=$SECONDS
+  shift
+  printf '\n=== %s\n' "$title"
+  "$@"
+  printf -- '--- %s: %d s\n' "$title" $((SECONDS - start))
+}
+
+# Command that must be there, and the package that brings it.
+needs=(
+  /usr/sbin/named bind9
+  dig bind9-dnsutils
+  rndc bind9-utils
+  /usr/sbin/unbound unbound
+  /usr/sbin/sshd openssh-server
+  ssh openssh-client
+  ssh-keygen openssh-client
+  ip iproute2
+  setpriv util-linux
+  ps procps
+)
+
+missing() {
+  local i
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || echo postgresql
+  for ((i = 0; i < ${#needs[@]}; i += 2)); do
+    command -v "${needs[i]}" >/dev/null || echo "${needs[i + 1]}"
+  done | sort -u
+}
+
+install() {
+  local packages policy=/usr/sbin/policy-rc.d made=
+  mapfile -t packages < <(missing)
+  if ((${#packages[@]} == 0)); then
+    echo "nothing is missing"
+    return
+  fi
+  if [[ $(id -u) != 0 ]]; then
+    echo "missing: ${packages[*]}: install them, or run this as root" >&2
+    return 1
+  fi
+  echo "installing: ${packages[*]}"
+  # The tests start their own servers on their own ports; Debian shall start none.
+  if [[ ! -e $policy ]]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    made=1
+  fi
+  apt-get -q -o Acquire::Retries=3 update
+  DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends -o Acquire::Retries=3 install "${packages[@]}"
+  if [[ $made ]]; then rm -f "$policy"; fi
+  mapfile -t packages < <(missing)
+  if ((${#packages[@]} > 0)); then
+    echo "still missing after the installation: ${packages[*]}" >&2
+    return 1
+  fi
+}
+
+fast() {
+  section "units" cargo test --locked --lib --bins
+  section "documentation examples" cargo test --locked --doc
+  section "fast" cargo test --locked --test fast
+  section "scenarios" cargo test --locked --test scenarios
+}
+
+real() {
+  section "packages" install
+  section "real servers" cargo test --locked --test real
+  section "the program in a terminal" cargo test --locked --test pty
+}
+
+slow() {
+  section "packages" install
+  section "slow" cargo test --locked --test real --test pty -- --ignored
+}
+
+case $what in
+  all) fast; real; printf '\nThe tests that take minutes run with: tests/all.sh slow\n' ;;
+  fast | real | slow) "$what" ;;
+  *) echo "usage: tests/all.sh [fast|real|slow]" >&2; exit 64 ;;
+esac
+printf '\n=== tests (%s): %d s\n' "$what" $((SECONDS - began))

@@ -1,0 +1,205 @@
+//! Hysteresis, gates without the lost site, waking up, and history across a restart.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lifeboat::app::{History, Model};
+use lifeboat::plan::{Lsn, Plan, Subject};
+use lifeboat::readiness::signals::{RECEIVED, SYSTEM_ID};
+use lifeboat::readiness::{Bound, Gate, Reason, Situation, Value, Verdict};
+use lifeboat::systems::postgres::rules::RULES;
+use lifeboat::systems::postgres::signals as pg;
+
+use crate::scenario::gap;
+use crate::world::{PlanSpec, World, now, tell};
+
+fn step(world: &mut World) -> (Verdict, String) {
+    world.pass(world.t + 5.0);
+    world.poll(&[]);
+    let status = world.judged();
+    (status.readiness, tell(&status))
+}
+
+#[test]
+fn one_failed_look_changes_no_verdict_and_is_said() {
+    let mut world = World::healthy();
+    world.dark.insert("west".into(), gap("timed-out"));
+    let (verdict, said) = step(&mut world);
+    assert_eq!(verdict, Verdict::Ready, "{said}");
+    assert!(said.contains("answered-before"), "{said}");
+}
+
+#[test]
+fn two_of_five_degrade_and_three_good_ones_restore() {
+    let mut world = World::healthy();
+    let mut seen = Vec::new();
+    for bad in [true, false, true, false, false, false, false] {
+        world.dark.clear();
+        if bad {
+            world.dark.insert("west".into(), gap("timed-out"));
+        }
+        seen.push(step(&mut world).0);
+    }
+    use Verdict::{Degraded, Ready};
+    assert_eq!(seen, [Ready, Ready, Degraded, Degraded, Degraded, Ready, Ready]);
+}
+
+#[test]
+fn refused_needs_two_and_a_missing_database_needs_one() {
+    let mut world = World::healthy();
+    world.dark.insert("west".into(), gap("refused"));
+    assert_ne!(step(&mut world).0, Verdict::NotReady);
+    assert_eq!(step(&mut world).0, Verdict::NotReady);
+    let mut world = World::healthy();
+    world.dark.insert("west".into(), gap("no-such-database"));
+    assert_eq!(step(&mut world).0, Verdict::NotReady);
+}
+
+#[test]
+fn silence_becomes_unknown_by_itself_and_wakes_for_it() {
+    let mut world = World::healthy();
+    let limit = world.plan.stale_after(&world.plan.probes[0]);
+    let wake = world.model.next_wake().expect("evidence ages");
+    let last = now(world.t);
+    assert!(wake.0 > now(world.t + 0.5).boot.0, "never a wake-up in the past");
+    assert!(wake.0 <= last.boot.0 + limit + Duration::from_millis(50));
+    let status = world.judged_after(limit.as_secs_f64() - 0.1);
+    assert_eq!(status.readiness, Verdict::Ready, "{}", tell(&status));
+    let status = world.judged_after(limit.as_secs_f64() + 0.1);
+    assert_eq!(status.readiness, Verdict::Unknown, "{}", tell(&status));
+}
+
+/// Whoever sleeps until `next_wake` and settles then must get ahead: a wake-up is later than the moment it was judged at, and
+/// a world without looks comes to rest, or to one wake-up a second while a bound grows.
+#[test]
+fn waking_up_is_no_busy_loop() {
+    for (rate, dark) in [(1_000.0, None), (0.0, Some("timed-out"))] {
+        let mut world = World::healthy();
+        world.rate = rate;
+        if let Some(code) = dark {
+            world.dark.insert("east".into(), gap(code));
+            step(&mut world);
+        }
+        let mut at = now(world.t + 0.5);
+        let begin = at;
+        let mut woken = 0;
+        while let Some(wake) = world.model.next_wake() {
+            assert!(wake > at.boot, "a wake-up in the past");
+            at = at.plus(wake.0 - at.boot.0);
+            if at.since(begin) > Duration::from_secs(120) {
+                break;
+            }
+            world.model.settle(at);
+            woken += 1;
+        }
+        assert!(woken <= 150, "{woken} wake-ups in two minutes");
+    }
+}
+
+/// Law 4: with every lane of the primary dark, for whatever reason, the gate goes by what the standby says.
+#[test]
+fn the_failover_gate_needs_nothing_of_the_lost_site() {
+    for reason in Reason::ALL {
+        let mut world = World::healthy();
+        world.dark.insert("east".into(), (*reason).into());
+        for _ in 0..6 {
+            step(&mut world);
+        }
+        let status = world.judged();
+        let Gate::Consent(why) = &status.gates.failover else { panic!("{reason:?}: {}", tell(&status)) };
+        assert!(why.iter().any(|w| w.as_str().starts_with("lose <= ")), "{reason:?}: {why:?}");
+        assert!(why.iter().any(|w| w.as_str().contains("fence")), "{reason:?}: {why:?}");
+        assert!(matches!(status.gates.switchover, Gate::No(_)), "{}", tell(&status));
+        assert!(
+            matches!(status.situation, Situation::PrimaryUnreachable { .. } | Situation::PrimaryDown { .. }),
+            "{}",
+            tell(&status)
+        );
+        assert_ne!(status.readiness, Verdict::Ready);
+    }
+}
+
+/// What a session remembered bounds the loss in the next one, by the age that it then has.
+#[test]
+fn history_bounds_the_loss_when_the_primary_is_gone_before_we_come() {
+    let mut before = World::healthy();
+    let memories = before.model.changes().count();
+    assert!(memories > 0);
+    let plan: Arc<Plan> = Arc::clone(&before.plan);
+    let probe = plan.probes[0].id.clone();
+    let mut clock = lifeboat::readiness::LsnClock::default();
+    let sample =
+        lifeboat::readiness::LsnSample { asked: now(30.0), answered: now(30.1), lsn: Lsn(before.flushed as u64) };
+    clock.observe(&"7300000000000000001".into(), 1, &"an earlier boot".into(), sample);
+    before.pass(90.0);
+    before.hold_received = true;
+    before.dark.insert("east".into(), gap("timed-out"));
+    let mut model = Model::new(RULES.to_vec(), pg::SIGNALS, "this boot".into());
+    model.configure(vec![Arc::clone(&plan)], now(89.0));
+    model.remember(History { clocks: vec![(probe, clock)], ..History::default() });
+    before.model = model;
+    before.poll(&[]);
+    let status = before.judged();
+    let bound = status.exposure().map(|e| e.bound.clone());
+    // The boot clock of this test began long before that sample, so that the sample is as old as this boot at least.
+    let Some(Bound::AtMost { span }) = bound else { panic!("{}", tell(&status)) };
+    assert!(span.0 >= Duration::from_secs(60), "{span}");
+}
+
+/// A standby that answers for another cluster than the one whose primary was last seen, while no primary is there to compare.
+#[test]
+fn another_cluster_is_recognised_without_the_primary() {
+    let mut world = World::healthy();
+    world.dark.insert("east".into(), gap("timed-out"));
+    for _ in 0..6 {
+        step(&mut world);
+    }
+    world.servers.get_mut("west").unwrap().insert(SYSTEM_ID, Ok(Value::text("7300000000000000009")));
+    let (verdict, said) = step(&mut world);
+    assert_eq!(verdict, Verdict::NotReady, "{said}");
+    assert!(said.contains("other-cluster"), "{said}");
+    assert!(said.contains("an unknown loss"), "{said}");
+}
+
+/// Two addresses, equal look times: the same look twice is taken once.
+#[test]
+fn a_look_counts_once() {
+    let mut world = World::new(&PlanSpec::default());
+    let lane = world.lane_ids().remove(1);
+    let polled = world.look(&lane, now(1.0));
+    world.model.polled(polled.clone());
+    assert!(world.model.polled(polled.clone()).is_empty());
+    let older = world.look(&lane, now(0.5));
+    world.model.polled(older);
+    let readings = world.model.readings(&world.plan.id).unwrap();
+    assert_eq!(readings.outcomes(&lane).len(), 1);
+}
+
+/// A look that claims readings of another lane changes nothing there.
+#[test]
+fn a_look_speaks_for_its_own_lane_only() {
+    let mut world = World::healthy();
+    let lanes = world.lane_ids();
+    world.pass(35.0);
+    let mut polled = world.look(&lanes[0], now(35.0));
+    for r in &mut polled.readings {
+        r.key.subject = Subject::site(lifeboat::plan::SiteId::new("west"));
+    }
+    polled.readings.retain(|r| r.key.signal == RECEIVED);
+    world.model.polled(polled);
+    world.poll(&["west".into()]);
+    let status = world.judged();
+    assert_eq!(status.readiness, Verdict::Ready, "{}", tell(&status));
+}
+
+/// A standby that is ahead of the newest sample (it was asked later) is bounded by that sample's age, and lacks nothing.
+#[test]
+fn a_standby_ahead_of_the_sample_lacks_nothing() {
+    let mut world = World::healthy();
+    world.pass(33.0);
+    world.poll(&["west".into()]);
+    let status = world.judged();
+    let e = status.exposure().unwrap();
+    assert_eq!(e.missing.map(|b| b.0), Some(0));
+    assert!(e.bound.span().is_some_and(|s| s.0 >= Duration::from_secs(3)), "{}", tell(&status));
+}

@@ -1,0 +1,190 @@
+//! Law 1: never a false green. Every expected key of every healthy world is dropped, and replaced by every gap.
+
+use lifeboat::app::Polled;
+use lifeboat::plan::{SignalId, Span};
+use lifeboat::readiness::{Gap, Reason, Verdict};
+use lifeboat::systems::postgres::options::Mode;
+
+use crate::world::{PlanSpec, World, now, tell};
+
+/// Every world that must be ready.
+fn healthy() -> Vec<(&'static str, World)> {
+    let mut worlds = Vec::new();
+    let pair = PlanSpec::default;
+    worlds.push(("pair", World::new(&pair())));
+    let mut idle = World::new(&pair());
+    idle.rate = 0.0;
+    worlds.push(("idle", idle));
+    let traffic = PlanSpec { traffic: true, ..pair() };
+    worlds.push(("pair and traffic", World::new(&traffic)));
+    let three = PlanSpec {
+        servers: vec!["east", "north", "west"],
+        sites: vec!["east", "west", "north"],
+        standby_names: ["north", "west"].map(|s| (s.to_owned(), "dr1".to_owned())).into(),
+        ..pair()
+    };
+    worlds.push(("three", World::new(&three)));
+    let restored = PlanSpec { mode: Mode::Restored, servers: vec!["west"], rpo: Span::secs(3_600), ..pair() };
+    worlds.push(("restored", World::new(&restored)));
+    worlds
+}
+
+/// One round of looks, of which each may be changed on its way.
+fn round(world: &mut World, change: impl Fn(&mut Polled)) {
+    for (i, lane) in world.lane_ids().into_iter().enumerate() {
+        let mut polled = world.look(&lane, now(world.t + 0.01 * i as f64));
+        change(&mut polled);
+        world.model.polled(polled);
+    }
+}
+
+/// Reasons that the judging treats apart from each other.
+const SOME: &[Reason] = &[Reason::TimedOut, Reason::Refused, Reason::NoSuchDatabase];
+
+/// Every reason for the first world; for the others those that are treated apart.
+fn reasons(index: usize) -> &'static [Reason] {
+    if index == 0 { Reason::ALL } else { SOME }
+}
+
+fn keys(world: &World) -> Vec<(String, SignalId)> {
+    let lanes = world.plan.probes.iter().flat_map(|p| p.lanes.iter().map(move |l| (p.lane_id(l), l)));
+    lanes.flat_map(|(id, l)| l.expects.iter().map(move |s| (World::name(&id), s.clone()))).collect()
+}
+
+#[test]
+fn every_healthy_world_is_ready() {
+    for (name, mut world) in healthy() {
+        let status = world.run_to(20.0);
+        assert_eq!(status.readiness, Verdict::Ready, "{name}: {}", tell(&status));
+    }
+}
+
+#[test]
+fn a_key_that_never_comes_is_never_ready() {
+    for index in 0..healthy().len() {
+        let all = keys(&healthy()[index].1);
+        for (lane, signal) in all {
+            let (name, mut world) = healthy().swap_remove(index);
+            for t in 0..4 {
+                world.pass(f64::from(t) * 5.0);
+                round(&mut world, |p| {
+                    if World::name(&p.lane) == lane {
+                        p.readings.retain(|r| r.key.signal != signal);
+                    }
+                });
+                let status = world.judged();
+                assert_ne!(status.readiness, Verdict::Ready, "{name} without {lane} {signal}: {}", tell(&status));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_that_is_a_gap_is_never_ready() {
+    for index in 0..healthy().len() {
+        let all = keys(&healthy()[index].1);
+        for (lane, signal) in all {
+            for reason in reasons(index) {
+                let (name, mut world) = healthy().swap_remove(index);
+                for t in 0..2 {
+                    world.pass(f64::from(t) * 5.0);
+                    round(&mut world, |p| {
+                        for r in p.readings.iter_mut() {
+                            if World::name(&p.lane) == lane && r.key.signal == signal {
+                                r.value = Err(Gap::from(*reason));
+                            }
+                        }
+                    });
+                    let status = world.judged();
+                    assert_ne!(
+                        status.readiness,
+                        Verdict::Ready,
+                        "{name}, {lane} {signal} {reason:?}: {}",
+                        tell(&status)
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// After a good look the verdict may stand for a while, and no longer than evidence may be old.
+#[test]
+fn a_key_that_becomes_a_gap_is_not_ready_once_its_evidence_is_old() {
+    for index in 0..healthy().len() {
+        let all = keys(&healthy()[index].1);
+        for (lane, signal) in all {
+            for reason in SOME {
+                let (name, mut world) = healthy().swap_remove(index);
+                world.run_to(5.0);
+                for t in 2..6 {
+                    world.pass(f64::from(t) * 5.0);
+                    round(&mut world, |p| {
+                        for r in p.readings.iter_mut() {
+                            if World::name(&p.lane) == lane && r.key.signal == signal {
+                                r.value = Err(Gap::from(*reason));
+                            }
+                        }
+                    });
+                    world.judged();
+                }
+                let status = world.judged();
+                assert_ne!(status.readiness, Verdict::Ready, "{name}, {lane} {signal} {reason:?}: {}", tell(&status));
+            }
+        }
+    }
+}
+
+/// Whatever a key holds, of whatever type: what makes no sense is never ready. (What a signal may honestly read in a healthy
+/// world, it reads there already.)
+#[test]
+fn everything_stale_is_unknown() {
+    for (name, mut world) in healthy() {
+        world.run_to(20.0);
+        let status = world.judged_after(20.0);
+        assert_eq!(status.readiness, Verdict::Unknown, "{name}: {}", tell(&status));
+        for area in status.areas.iter().filter(|a| a.verdict.is_some()) {
+            assert_eq!(area.verdict, Some(Verdict::Unknown), "{name} {}", area.area);
+        }
+    }
+}
+
+/// A signal of a standby or a primary that is NULL or of another type must not pass for good, where a rule needs it.
+#[test]
+fn what_the_verdict_rests_on_must_make_sense() {
+    use lifeboat::readiness::Value;
+    use lifeboat::readiness::signals::{RECEIVED, SYSTEM_ID, TIMELINE, WRITABLE};
+    use lifeboat::systems::postgres::signals as pg;
+    let needed = [
+        ("west", WRITABLE),
+        ("east", WRITABLE),
+        ("west", RECEIVED),
+        ("west", SYSTEM_ID),
+        ("east", SYSTEM_ID),
+        ("west", TIMELINE),
+        ("east", TIMELINE),
+        ("west", pg::RECEIVER),
+        ("west", pg::PAUSE),
+        ("west", pg::SETTINGS),
+        ("east", pg::SETTINGS),
+        ("east", pg::SENDERS),
+        ("east", pg::SLOTS),
+        ("east", pg::ARCHIVER),
+        ("east", lifeboat::readiness::signals::FLUSHED),
+        ("west", lifeboat::readiness::signals::REPLAYED),
+        ("west", pg::SKEW),
+    ];
+    let mut wrong = Vec::new();
+    for (lane, signal) in needed {
+        for value in [Value::Null, Value::NotApplicable, Value::Number(f64::NAN), Value::Rows(vec![Default::default()])]
+        {
+            let mut world = World::new(&PlanSpec::default());
+            world.servers.get_mut(lane).unwrap().insert(signal.clone(), Ok(value.clone()));
+            let status = world.run_to(20.0);
+            if status.readiness == Verdict::Ready {
+                wrong.push(format!("{lane} {signal} {value:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "ready although: {wrong:#?}");
+}
