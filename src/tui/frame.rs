@@ -186,7 +186,7 @@ fn footer(pen: &mut Pen<'_>, app: &App, y: u16) {
     }
     // The dangerous keys keep their place apart; the ordinary ones give way.
     let mut room = cols.saturating_sub(1);
-    if let (true, Some(why)) = (cols < 110, why) {
+    if let (true, Some(why)) = (cols < 118, why) {
         let keys: Vec<String> = danger.iter().flat_map(|b| b.keys.first()).map(|k| keymap::name(*k)).collect();
         right = vec![(format!("{} off: {why} ", keys.join(" ")), Role::Dim)];
     }

@@ -8,6 +8,8 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use ratatui::Terminal;
 use ratatui::backend::Backend;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -107,6 +109,7 @@ pub struct Session<'a, B: Backend, O: Outside> {
     /// The clock.
     pub clock: fn() -> Now,
     drawn: Drawn,
+    last: Buffer,
     dirty: bool,
 }
 
@@ -136,15 +139,9 @@ enum News {
 
 impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
     /// A session on a terminal on which the first frame has been drawn.
-    pub const fn new(
-        terminal: &'a mut Terminal<B>,
-        app: &'a mut App,
-        outside: O,
-        look: Look,
-        clock: fn() -> Now,
-    ) -> Self {
+    pub fn new(terminal: &'a mut Terminal<B>, app: &'a mut App, outside: O, look: Look, clock: fn() -> Now) -> Self {
         let drawn = Drawn { next: None, detail_max: 0, formatted: 0 };
-        Self { terminal, app, outside, look, clock, drawn, dirty: false }
+        Self { terminal, app, outside, look, clock, drawn, last: Buffer::default(), dirty: false }
     }
 
     /// Runs until a person leaves, a signal comes, the terminal ends or the session cannot go on.
@@ -203,7 +200,7 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
             let due = last_frame.is_none_or(|at| at.elapsed() >= FRAME);
             if self.dirty && drained && due {
                 let minute = app::update::next_minute(now);
-                self.drawn = paint(self.terminal, self.app, self.look, now).map_err(gone)?;
+                self.drawn = self.frame(now)?;
                 // The header's clock is an age too.
                 self.drawn.next = Some(self.drawn.next.map_or(minute, |n| n.min(minute)));
                 self.app.view.detail = self.app.view.detail.min(self.drawn.detail_max);
@@ -211,6 +208,24 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
                 last_frame = Some(Instant::now());
             }
         }
+    }
+
+    /// Draws a frame; sends nothing where it looks as the last one did.
+    fn frame(&mut self, now: Now) -> io::Result<Drawn> {
+        let mut next = Buffer::empty(Rect::from(self.terminal.size().map_err(gone)?));
+        let drawn = draw(&mut next, self.app, self.look, now);
+        if next != self.last {
+            self.terminal
+                .draw(|frame| {
+                    // The terminal may have changed between the two questions for its size; the next event redraws.
+                    if frame.area() == next.area {
+                        frame.buffer_mut().clone_from(&next);
+                    }
+                })
+                .map_err(gone)?;
+            self.last = next;
+        }
+        Ok(drawn)
     }
 
     /// How long nothing will change by itself.
@@ -263,6 +278,7 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
         };
         if let Event::Resized { .. } = event {
             self.terminal.autoresize().map_err(gone)?;
+            self.last = Buffer::default();
         }
         let stamped = Stamped { at, event };
         self.outside.record(&stamped);
@@ -292,6 +308,7 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
         // Not `clear`: it asks the terminal where its cursor is, and waits for the answer.
         let size = self.terminal.size().map_err(gone)?;
         self.terminal.resize(size.into()).map_err(gone)?;
+        self.last = Buffer::default();
         let event = Event::Resized { cols: size.width, rows: size.height };
         app::update(self.app, Stamped { at: (self.clock)(), event });
         self.dirty = true;

@@ -278,7 +278,11 @@ fn now_section(status: &PlanStatus, cells: usize) -> Vec<Line> {
         out.extend(hanging(&[("loss: ".into(), Role::Dim)], "nothing here measures it", Role::Plain, cells));
     }
     let estimate = &status.estimate;
-    let text = format!("at least {} of {}", estimate.at_least, estimate.goal);
+    let text = if estimate.parts.is_empty() {
+        format!("not measured (goal {})", estimate.goal)
+    } else {
+        format!("at least {} (goal {})", estimate.at_least, estimate.goal)
+    };
     out.extend(hanging(&[("time: ".into(), Role::Dim)], &text, Role::Plain, cells));
     for (what, span) in &estimate.parts {
         out.extend(hanging(&[("  ".into(), Role::Plain)], &format!("{span} {what}"), Role::Dim, cells));

@@ -11,7 +11,7 @@ use crate::tui::widgets::pen::Pen;
 pub fn draw(pen: &mut Pen<'_>, app: &App, ages: &Ages, drawn: &mut Drawn) {
     let cols = pen.cols();
     let plan = if cols >= 110 { 20 } else { 12 };
-    let situation = if cols >= 110 { 30 } else { 0 };
+    let situation = if cols >= 150 { 30 } else { 0 };
     let mut x = 1;
     for (head, cells) in [("WHEN", 20), ("PLAN", plan), ("FROM", 11), ("TO", 11), ("SITUATION", situation), ("WHY", 3)]
     {
