@@ -9,7 +9,8 @@ set -euo pipefail
 
 verb=${1:-help}
 lab=${2:-/tmp/lifeboat-lab}
-east=35501 west=35502 reports=35503 bind=35353 unbound=35354 web=35380
+# Below the range from which the kernel takes ports for outgoing connections.
+east=25501 west=25502 reports=25503 bind=25353 unbound=25354 web=25380
 pgbin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)
 
 die() { echo "lab: $*" >&2; exit 1; }
@@ -200,7 +201,7 @@ strategy   = "backup-restore"
 objectives = { rpo = "24h", rto = "8h" }
 sites      = { east = "the lab's primary", west = "the lab's standby" }
 home       = "east"
-requires   = ["backup"]
+requires   = ["replication"]
 
 [[plan.probe]]
 name     = "restored"

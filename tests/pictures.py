@@ -203,7 +203,14 @@ def main():
         if directory:
             lab("up", directory)
             config = f"{directory}/lifeboat.toml"
-        shoot(options.bin, config, out, state)
+        camera = Camera(options.bin, config, out, state)
+        for size in SIZES:
+            camera.peace(size)
+        if directory:
+            # The real thing: the primary's whole host hangs.
+            lab("hang-primary", directory)
+            for size in SIZES:
+                camera.trouble(size)
     finally:
         if directory:
             lab("down", directory)
@@ -211,38 +218,44 @@ def main():
         shutil.rmtree(state, ignore_errors=True)
 
 
-def shoot(binary, config, out, state):
-    painter = Painter()
-    environment = {
-        "PATH": os.environ["PATH"], "HOME": state, "XDG_DATA_HOME": state, "XDG_STATE_HOME": state,
-        "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8",
-    }
-    command = [binary, "--config", config]
+class Camera:
+    """Takes the pictures of one configuration."""
 
-    def save(session, name):
-        painter.paint(session.screen).save(out / f"{name}.png", optimize=True)
-        (out / f"{name}.txt").write_text(session.text() + "\n")
-        print(f"{out / name}.png  {session.columns}x{session.lines}")
+    def __init__(self, binary, config, out, state):
+        self.command, self.out, self.painter = [binary, "--config", config], out, Painter()
+        self.environment = {
+            "PATH": os.environ["PATH"], "HOME": state, "XDG_DATA_HOME": state, "XDG_STATE_HOME": state,
+            "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8",
+        }
 
-    settled = lambda text: "shop" in text and "not read yet" not in text and "reading" not in text
-    for size in SIZES:
-        name = f"{size[0]}x{size[1]}"
-        session = Session(command, size, environment)
-        session.until("the board, judged", settled)
-        session.until("a ready plan", lambda text: "ready" in text)
-        save(session, f"board-{name}")
+    def save(self, session, name):
+        name = f"{name}-{session.columns}x{session.lines}"
+        self.painter.paint(session.screen).save(self.out / f"{name}.png", optimize=True)
+        (self.out / f"{name}.txt").write_text(session.text() + "\n")
+        print(self.out / f"{name}.png")
+
+    def changed_by(self, session, keys, what):
         before = session.text()
-        session.press("\r")
-        session.until("the plan view", lambda text: text != before)
-        save(session, f"plan-{name}")
-        session.press("\x1b")
-        session.until("the board again", settled)
-        before = session.text()
-        session.press("?")
-        session.until("help", lambda text: text != before)
-        save(session, f"help-{name}")
-        session.press("\x1b")
-        session.until("the board again", settled)
+        session.press(keys)
+        session.until(what, lambda text: text != before)
+
+    def peace(self, size):
+        session = Session(self.command, size, self.environment)
+        session.until("all plans judged", lambda text: "ready" in text and "unknown" not in text and "shop" in text)
+        self.save(session, "board")
+        self.changed_by(session, "?", "help")
+        self.save(session, "help")
+        self.changed_by(session, "\x1b", "the board again")
+        self.changed_by(session, "/shop", "the filter")
+        self.changed_by(session, "\r", "the filtered board")
+        self.changed_by(session, "\r", "the plan view")
+        self.save(session, "plan")
+        session.close()
+
+    def trouble(self, size):
+        session = Session(self.command, size, self.environment)
+        session.until("the situation", lambda text: "UNREACHABLE" in text.upper() and "GO" in text)
+        self.save(session, "trouble")
         session.close()
 
 

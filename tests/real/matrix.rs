@@ -224,7 +224,7 @@ impl Lab {
             Kind::Restored => {
                 let query = "freshness_query = \"SELECT now()\"";
                 let probe = format!("kind = \"postgres\"\nmode = \"restored\"\nat = {{ west = \"{west}\" }}\n{query}");
-                plan("backup", &probe)
+                plan("replication", &probe)
             }
             Kind::Resolver => plan("dns", &dns(port, good, "")),
             Kind::Authoritative => plan("dns", &dns(good, port, "")),
