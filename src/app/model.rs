@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::plan::{BootTime, Key, LaneId, Lsn, Now, Plan, PlanId, ProbeId, SafeText, SignalId, SiteId};
 use crate::readiness::signals::{EXPOSURE, FLUSHED, RECEIVED, REPLAYED, SYSTEM_ID, Signal, TIMELINE, WRITABLE};
 use crate::readiness::{
-    ActiveSite, Facts, LsnClock, LsnSample, PlanStatus, Reading, Readings, Rule, Snapshot, Value, judge,
+    ActiveSite, Facts, LsnClock, LsnSample, PlanStatus, Reading, Readings, Rule, Snapshot, Value, Verdict, judge,
 };
 
 use super::history::{Change, History, Memory};
@@ -376,7 +376,8 @@ impl Model {
     }
 
     /// The lanes worth another look before a one-shot verdict: those that were refused once, and the standbys whose
-    /// loss is not bounded yet although the primary answers (they are watched until they reach its position).
+    /// loss is not bounded yet although the primary answers (they are watched until they reach its position), and those
+    /// of which only more looks can tell a restart from a fault.
     #[must_use]
     pub fn unsettled(&self) -> Vec<LaneId> {
         let mut lanes = Vec::new();
@@ -395,7 +396,14 @@ impl Model {
                     // Two writers are a split brain only once both were seen to be so at one time.
                     let second_writer =
                         plan.status.findings.iter().any(|f| f.code == "second-writer" && f.subject == lane.subject);
-                    if refused_once || unbounded || second_writer {
+                    // What a restart looks like too is proven only once it has lasted.
+                    let passing = plan.status.findings.iter().any(|f| {
+                        f.verdict == Verdict::Degraded
+                            && (f.code == "not-streaming" || f.code == "sender-missing")
+                            && f.subject.site == lane.subject.site
+                            && f.probe.as_ref() == Some(&probe.id)
+                    });
+                    if refused_once || unbounded || second_writer || passing {
                         lanes.push(id);
                     }
                 }

@@ -67,7 +67,9 @@ fn ready_with_a_loss_that_was_measured_without_history() {
     let plan = &json["plans"][0];
     assert_eq!((&plan["plan"], &plan["readiness"]), (&"lab".into(), &"ready".into()));
     assert_eq!(plan["situation"]["is"], "normal");
-    assert_eq!(plan["gates"]["failover"]["is"], "go", "{:#}", plan["gates"]);
+    // An asynchronous standby may always lack a little: that is to be accepted, and how much stands there.
+    assert_eq!(plan["gates"]["failover"]["is"], "consent", "{:#}", plan["gates"]);
+    assert!(plan["gates"]["failover"]["why"][0].as_str().unwrap().starts_with("lose <= "), "{:#}", plan["gates"]);
     let exposure = &plan["exposures"][0];
     assert_eq!(exposure["bound"], "at-most", "{exposure:#}");
     assert!((0.0..10.0).contains(&exposure["seconds"].as_f64().unwrap()), "{exposure:#}");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::plan::{Now, Plan, RuleId, Span};
 use crate::readiness::{About, Facts, Finding, Gap, Rule, Verdict};
 use crate::systems::postgres::options::Mode;
+use crate::systems::postgres::signals::RECEIVER;
 
 use super::view::{Matched, Role, Server, sender_of, servers};
 
@@ -51,8 +52,10 @@ fn without(standby: Server<'_>, at: Now) -> Result<Finding, Gap> {
             at,
         ));
     }
+    // A standby that restarts has no receiver for a moment: that is named at once, and proven when it stays.
+    let verdict = if standby.lasts(&RECEIVER, at) { Verdict::NotReady } else { Verdict::Degraded };
     Ok(standby
-        .finding(ID, Verdict::NotReady, "not-streaming", &format!("{site} receives no log: nothing is streamed to it"))
+        .finding(ID, verdict, "not-streaming", &format!("{site} receives no log: nothing is streamed to it"))
         .because(&format!("{site} pg_stat_wal_receiver"), &"no row", at)
         .next(&format!(
             "see the log of {}, and primary_conninfo there; is the primary reachable from it?",

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::plan::{Now, Plan, RuleId, Span};
 use crate::readiness::{About, Facts, Finding, Gap, Row, Rule, Verdict};
 use crate::systems::postgres::options::Mode;
+use crate::systems::postgres::signals::SENDERS;
 
 use super::view::{Matched, Role, Server, sender_of, servers};
 
@@ -51,7 +52,12 @@ fn judge(primary: Server<'_>, standby: Server<'_>) -> Option<Finding> {
         }
         Ok(Matched::Missing) => Ok(Some(
             primary
-                .finding(ID, Verdict::NotReady, "sender-missing", &format!("the primary sends nothing to {site}"))
+                .finding(
+                    ID,
+                    missing(primary, standby, at),
+                    "sender-missing",
+                    &format!("the primary sends nothing to {site}"),
+                )
                 .because(&format!("{} pg_stat_replication", primary.site), &"no row for it", at)
                 .next(&format!("see the log of {}: can it reach the primary, is its slot there?", standby.server())),
         )),
@@ -71,6 +77,14 @@ fn judge(primary: Server<'_>, standby: Server<'_>) -> Option<Finding> {
     let mut finding = made.unwrap_or_else(|gap| Some(primary.senseless(ID, "pg_stat_replication", &gap, at)))?;
     finding.subject = primary.part(&format!("to {site}"));
     Some(finding)
+}
+
+/// A standby that restarts has no sender for a moment: that is named at once, and proven when it stays. Where other rows
+/// change with every look, how long it has been missing is not known, and the standby's own words decide.
+fn missing(primary: Server<'_>, standby: Server<'_>, at: Now) -> Verdict {
+    let alone = primary.rows(&SENDERS).is_some_and(|(rows, _)| rows.is_empty());
+    let proven = if alone { primary.lasts(&SENDERS, at) } else { standby.receiver().is_none() };
+    if proven { Verdict::NotReady } else { Verdict::Degraded }
 }
 
 fn state(primary: Server<'_>, standby: Server<'_>, row: &Row, at: Now) -> Result<Finding, Gap> {

@@ -6,6 +6,9 @@ use crate::readiness::{About, Facts, Finding, Gap, Row, Seen, Value, Verdict};
 use crate::systems::postgres::options::{Mode, PostgresOptions};
 use crate::systems::postgres::signals::{RECEIVER, SENDERS, SETTINGS};
 
+/// What a restart of a standby, or of its receiver, takes at most before it counts as more than that.
+const RESTART: std::time::Duration = std::time::Duration::from_millis(1_800);
+
 /// Every server of every probe of this mode.
 pub(super) fn servers(plan: &Plan, mode: Mode) -> Vec<About> {
     let of = |p: &&ProbeDecl| p.options::<PostgresOptions>().is_some_and(|o| o.mode == mode);
@@ -137,6 +140,11 @@ impl<'a> Server<'a> {
 
     pub fn held_since(self, signal: &SignalId) -> Option<Now> {
         self.facts.held_since(self.probe, &self.lane.subject, signal, self.now)
+    }
+
+    /// Whether what was read at `at` has been so for longer than a restart takes.
+    pub fn lasts(self, signal: &SignalId, at: Now) -> bool {
+        self.held_since(signal).is_some_and(|since| at.since(since) >= RESTART)
     }
 
     /// One of the settings, as `pg_settings` gives it; `None` where it was not read.
