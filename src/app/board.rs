@@ -247,7 +247,7 @@ pub fn face(status: &PlanStatus) -> Face {
 fn looking_words(status: &PlanStatus) -> String {
     let lanes: usize = status.plan.probes.iter().map(|p| p.lanes.len()).sum();
     let waiting = status.findings.iter().filter(|f| f.code == "never-read").count();
-    format!("looking: {} of {lanes} answered", lanes.saturating_sub(waiting))
+    format!("{} of {lanes} answered", lanes.saturating_sub(waiting))
 }
 
 fn why(status: &PlanStatus) -> String {
