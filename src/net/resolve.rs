@@ -35,8 +35,11 @@ impl std::fmt::Debug for Resolver {
 impl Resolver {
     /// Every address of a host, IPv4 and IPv6.
     pub(super) async fn addresses(&self, host: &str, deadline: Instant) -> Result<Vec<IpAddr>, Gap> {
-        let late = |_| Gap::new(Reason::TimedOut, &format!("{host}: no name server answered in time"));
-        timeout_at(deadline, self.look_up(host)).await.map_err(late)?
+        let late = || Gap::new(Reason::TimedOut, &format!("{host}: no name server answered in time"));
+        if Instant::now() >= deadline {
+            return Err(late());
+        }
+        timeout_at(deadline, self.look_up(host)).await.map_err(|_| late())?
     }
 
     async fn look_up(&self, host: &str) -> Result<Vec<IpAddr>, Gap> {
@@ -104,6 +107,24 @@ mod tests {
     async fn a_deadline_that_has_passed_is_a_timeout_and_never_hangs() {
         let gap = Resolver::default().addresses("host.example.com", Instant::now()).await.unwrap_err();
         assert_eq!(gap.reason, Reason::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_silent_name_server_is_a_timeout_at_the_deadline() {
+        use hickory_resolver::config::{NameServerConfig, ResolverConfig};
+        let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let at = silent.local_addr().unwrap();
+        let mut server = NameServerConfig::udp(at.ip());
+        server.connections.iter_mut().for_each(|c| c.port = at.port());
+        let config = ResolverConfig::from_name_servers(vec![server]);
+        let inner = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).build().unwrap();
+        let resolver = Resolver { inner: OnceCell::new_with(Some(inner)) };
+        let began = Instant::now();
+        let gap = resolver.addresses("db.example.com", began + Duration::from_millis(300)).await.unwrap_err();
+        assert_eq!(gap.reason, Reason::TimedOut);
+        assert!(began.elapsed() < Duration::from_secs(3));
+        let mut buffer = [0; 512];
+        assert!(silent.recv(&mut buffer).await.unwrap() > 12, "it was asked");
     }
 
     #[test]

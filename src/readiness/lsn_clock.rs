@@ -14,6 +14,10 @@ use crate::plan::{Lsn, Now, SafeText};
 /// Most samples that one segment keeps; older ones are thinned, which can only loosen a bound.
 const KEEP: usize = 512;
 
+/// Most segments that are kept: one for each boot, timeline and step of the wall clock. The oldest go first, which can only
+/// loosen a bound.
+const SEGMENTS: usize = 64;
+
 /// A wall clock that moves this much more or less than the boot clock was set by somebody.
 const STEP: i64 = 2_000;
 
@@ -103,6 +107,14 @@ impl LsnClock {
             dated: true,
             samples: VecDeque::from([sample]),
         });
+        // Not the last of its timeline: that a cluster forked must not be forgotten.
+        let superseded = |i: usize, s: &Segment| {
+            self.segments.iter().skip(i + 1).any(|t| t.system == s.system && t.timeline == s.timeline)
+        };
+        if self.segments.len() > SEGMENTS {
+            let oldest = self.segments.iter().enumerate().position(|(i, s)| superseded(i, s)).unwrap_or(0);
+            self.segments.remove(oldest);
+        }
     }
 
     /// The newest sample that whoever holds `lsn` covers, with its age by the right clock: the boot clock for samples of
@@ -263,6 +275,18 @@ mod tests {
         assert_eq!(seen(&c, 3, 1_000_102), None, "stepped since the newest sample");
         c.observe(&sys, 1, &boot, at(4, 1_000_103));
         assert_eq!(seen(&c, 5, 1_000_104), None, "stepped between two samples");
+    }
+
+    #[test]
+    fn a_wall_clock_that_never_stands_still_fills_no_memory() {
+        let mut c = clock(&[(1, 1)]);
+        for i in 2..1_000_u64 {
+            let mut s = sample(i, i);
+            s.asked.wall += chrono::Duration::seconds(if i % 2 == 0 { 60 } else { 0 });
+            c.observe(&"sys".into(), 1, &"boot".into(), s);
+        }
+        assert!(c.segments().len() <= SEGMENTS);
+        assert_eq!(age(&c, 999, 1_000), Some(1));
     }
 
     #[test]

@@ -238,3 +238,64 @@ fn an_interrupted_check_keeps_nothing_and_says_by_which_signal() {
         assert!(store.history(&[PlanId::new("payments")]).unwrap().changes.is_empty());
     }
 }
+
+/// A configuration whose only remote is an address of this machine where nobody listens.
+fn refused(dir: &Path) -> std::path::PathBuf {
+    let path = dir.join("config.toml");
+    let text = format!(
+        r#"
+        here  = "elsewhere"
+        state = "{}/state"
+        [[plan]]
+        name       = "payments"
+        tier       = 1
+        strategy   = "warm-standby"
+        objectives = {{ rpo = "30s", rto = "5m" }}
+        sites      = {{ east = "a cloud", west = "another" }}
+        home       = "east"
+        requires   = ["dns"]
+        [[plan.probe]]
+        name      = "front-door"
+        kind      = "dns"
+        record    = "shop.example.com"
+        answers   = {{ east = ["203.0.113.10"], west = ["198.51.100.10"] }}
+        resolvers = ["127.0.0.1:1"]
+        max_ttl   = "60s"
+        "#,
+        dir.display()
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn the_program_exits_with_the_verdict_also_when_nobody_reads_it() {
+    use std::process::{Command, Stdio};
+    let dir = tempfile::tempdir().unwrap();
+    let config = refused(dir.path());
+    let start = |more: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_lifeboat"))
+            .arg("--config")
+            .arg(&config)
+            .args(["check", "--timeout", "20s"])
+            .args(more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let read = start(&["--format", "json"]).wait_with_output().unwrap();
+    let value: serde_json::Value = serde_json::from_slice(&read.stdout).unwrap();
+    assert_eq!((read.status.code(), value["verdict"].as_str()), (Some(2), Some("not-ready")), "{value:#}");
+    assert_eq!(String::from_utf8(read.stderr).unwrap(), "");
+    assert!(value["plans"][0]["changes"].is_null(), "the first check");
+
+    let mut unread = start(&[]);
+    drop(unread.stdout.take());
+    let unread = unread.wait_with_output().unwrap();
+    assert_eq!((unread.status.code(), unread.stderr.as_slice()), (Some(2), &b""[..]));
+
+    let again = start(&["--format", "json"]).wait_with_output().unwrap();
+    let value: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(value["plans"][0]["changes"]["what"], serde_json::json!([]), "nothing changed since");
+}

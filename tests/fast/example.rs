@@ -85,3 +85,18 @@ fn every_system_has_a_section() {
         assert!(EXAMPLE.lines().any(|l| l == line), "no probe with {line}");
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
+
+    /// With the real systems' readers behind it.
+    #[test]
+    fn no_change_of_it_makes_the_reader_panic(at in 0..EXAMPLE.len(), cut in 0_usize..60, put in "[a-z\"'=\\[\\]{}.,:/0-9\n\u{0}é]{0,8}") {
+        let from = EXAMPLE.floor_char_boundary(at);
+        let to = EXAMPLE.floor_char_boundary(at + cut);
+        let text = format!("{}{put}{}", &EXAMPLE[..from], &EXAMPLE[to..]);
+        if let Err(problems) = lifeboat::config::parse("changed", &text) {
+            proptest::prop_assert!(!problems.to_string().is_empty());
+        }
+    }
+}

@@ -1,17 +1,8 @@
 //! Tests that need nothing but this repository.
-#![cfg_attr(
-    test,
-    expect(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        reason = "these are tests"
-    )
-)]
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![cfg_attr(test, expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests"))]
 
 mod check;
+mod config_bin;
 mod example;
 mod history;
 mod recording;

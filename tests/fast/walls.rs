@@ -21,7 +21,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("config", &["systems", "plan"]),
     ("collect", &["config", "systems", "net", "app", "readiness", "plan", "clock"]),
     ("report", &["app", "readiness", "plan"]),
-    ("tui", &["app", "readiness", "plan", "clock"]),
+    ("tui", &["systems", "app", "readiness", "plan", "clock"]),
     ("cli", &["tui", "report", "collect", "config", "systems", "net", "store", "app", "readiness", "plan", "clock"]),
     ("main", &["cli"]),
 ];

@@ -8,7 +8,7 @@ use std::time::Duration;
 use lifeboat::clock;
 use lifeboat::net::Net;
 use lifeboat::plan::{
-    Area, Here, Objectives, Plan, PlanId, ProbeDecl, ProbeId, SafeText, Site, SiteId, Span, Strategy, Weight,
+    Area, Here, Objectives, Plan, PlanId, ProbeDecl, ProbeId, SafeText, Site, SiteId, Span, Strategy, Subject, Weight,
 };
 use lifeboat::readiness::{Facts, Finding, PlanStatus, Reading, Readings, Verdict, judge};
 use lifeboat::systems::{self, Lane, Look, ReadContext};
@@ -105,9 +105,13 @@ impl Rig {
             };
             self.readings.take(&lane, asked, look.observed.into_iter().map(reading).collect());
         }
+        self.status(&self.readings)
+    }
+
+    /// The plan's status by these readings.
+    fn status(&self, readings: &Readings) -> PlanStatus {
         let (clocks, boot) = (HashMap::new(), SafeText::default());
-        let facts =
-            Facts { plan: &self.plan, readings: &self.readings, clocks: &clocks, last_active: None, boot: &boot };
+        let facts = Facts { plan: &self.plan, readings, clocks: &clocks, last_active: None, boot: &boot };
         judge(&self.plan, &facts, &systems::rules(), None, clock::now())
     }
 
@@ -144,7 +148,13 @@ fn a_healthy_front_door_is_ready() {
         assert_eq!(status.readiness, Verdict::Ready);
         assert_eq!(status.active.traffic.one(), Some(&SiteId::new("east")));
     }
+    for key in rig.readings.keys() {
+        let mut readings = rig.readings.clone();
+        readings.forget(&key);
+        assert_ne!(rig.status(&readings).readiness, Verdict::Ready, "ready without {key}");
+    }
     let warm = rig.took;
+    println!("warm look: {warm:?}");
     assert!(warm < Duration::from_millis(300), "a warm look is one round trip, not {warm:?}");
 }
 
@@ -218,11 +228,12 @@ fn nxdomain_servfail_and_refused_are_apart() {
     let mut rig = Rig::new(&[refuses.addr], &[resolver.addr], &json!({}));
     assert_eq!(rig.until("all-servers-refuse").verdict, Verdict::NotReady);
 
-    // A resolver whose authority refuses answers SERVFAIL itself.
-    let refusing = Bind::start_with(ZONE, 1, EAST, "none");
-    let mut rig = Rig::new(&[good.addr], &[refusing.addr], &json!({}));
-    let found = rig.until("dns-refused");
-    assert_eq!(found.verdict, Verdict::Unknown);
+    let mut rig = Rig::new(&[good.addr], &[refuses.addr], &json!({}));
+    assert_eq!(rig.until("dns-refused").verdict, Verdict::Unknown);
+    // A resolver whose authority refuses answers SERVFAIL.
+    let resolver = Unbound::start_blind(ZONE, refuses.addr, "");
+    let mut rig = Rig::new(&[good.addr], &[resolver.addr], &json!({}));
+    assert_eq!(rig.until("servfail").verdict, Verdict::Unknown);
 }
 
 #[test]
@@ -242,6 +253,17 @@ fn a_move_is_seen_at_the_servers_first_and_at_the_resolver_when_its_time_has_run
         let west = status.active.traffic.one() == Some(&SiteId::new("west"));
         west && !codes(&status).iter().any(|c| c.contains("resolver-behind"))
     });
+}
+
+#[test]
+fn a_change_that_one_server_lacks() {
+    let (a, b, resolver) = pair();
+    let mut rig = Rig::new(&[a.addr, b.addr], &[resolver.addr], &json!({}));
+    a.update(TO_WEST);
+    let status = rig.look();
+    assert_eq!(status.readiness, Verdict::Degraded, "{status:#?}");
+    assert!(codes(&status).contains(&"degraded dns.serials serials-differ".to_owned()), "{status:#?}");
+    assert!(codes(&status).contains(&"degraded dns.traffic servers-differ".to_owned()), "{status:#?}");
 }
 
 #[test]
@@ -278,4 +300,23 @@ fn a_resolver_that_is_gone_is_unknown_not_ready() {
     let status = rig.look();
     assert_ne!(status.readiness, Verdict::NotReady);
     assert_eq!(status.active.traffic.one(), Some(&SiteId::new("east")));
+}
+
+#[test]
+fn both_sites_endpoints_must_answer() {
+    let a = Bind::start(ZONE, 1, "shop 20 A 127.0.0.1");
+    let resolver = Unbound::start(ZONE, a.addr, "");
+    let port = support::free_port();
+    let more = json!({
+        "answers": { "east": ["127.0.0.1"], "west": ["127.0.0.2"] },
+        "endpoint": { "tls": false, "port": port },
+    });
+    let mut rig = Rig::new(&[a.addr], &[resolver.addr], &more);
+    let east = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let status = rig.look();
+    assert_eq!(codes(&status), ["not ready dns.endpoints endpoint-down"]);
+    assert_eq!(status.findings[0].subject, Subject::site(SiteId::new("west")));
+    let west = std::net::TcpListener::bind(("127.0.0.2", port)).unwrap();
+    assert_eq!(rig.look().readiness, Verdict::Ready);
+    drop((east, west));
 }

@@ -1,6 +1,12 @@
 //! Tests against real servers on loopback, and against servers that fail on purpose. They need root and the packages
 //! that `tests/all.sh` installs; a missing server fails a test, never skips it.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
 
 #[path = "../support/faults/mod.rs"]
 mod faults;
@@ -18,5 +24,7 @@ mod lab_faults;
 mod matrix;
 mod no_false_red;
 mod postgres;
+mod postgres_lane;
+mod postgres_peers;
 mod postgres_tls;
 mod ssh;

@@ -1,130 +1,17 @@
-//! `systems/postgres` against real servers, and against peers that are none.
+//! `systems/postgres` against real servers.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use lifeboat::net::Net;
-use lifeboat::plan::{
-    Area, Here, LaneDecl, Objectives, Plan, PlanId, ProbeDecl, ProbeId, SignalId, Site, SiteId, Span, Strategy, Weight,
-};
 use lifeboat::readiness::signals as common;
-use lifeboat::readiness::{Gap, Reason, Row, Value};
+use lifeboat::readiness::{Reason, Value};
 use lifeboat::systems::postgres::signals as pg;
-use lifeboat::systems::{Lane, Look, ReadContext, kind};
 
-use super::pg::{PgOne, PgPair, Server, free_port, until};
-
-const TIMEOUT: Duration = Duration::from_secs(3);
-
-/// The lanes of a probe of these sites, as the configuration opens them.
-fn lanes(options: serde_json::Value) -> Vec<(LaneDecl, Box<dyn Lane>)> {
-    let (plan, probe) = declared(options).expect("sound options");
-    let opened = (kind("postgres").unwrap().open)(&plan, &probe, &Net::new());
-    probe.lanes.iter().cloned().zip(opened).collect()
-}
-
-fn declared(options: serde_json::Value) -> Result<(Plan, ProbeDecl), Vec<lifeboat::systems::Fault>> {
-    let kind = kind("postgres").unwrap();
-    let id = ProbeId::new(&PlanId::new("orders"), "db");
-    let sites: Vec<SiteId> = ["east", "west"].map(SiteId::new).to_vec();
-    let objectives = Objectives { rpo: Span::secs(30), rto: Span::secs(300) };
-    let interval = Duration::from_secs(5);
-    let context =
-        ReadContext { id: &id, sites: &sites, home: &sites[0], objectives: &objectives, interval, timeout: TIMEOUT };
-    let declared = (kind.read)(&context, options)?;
-    let probe = ProbeDecl {
-        id: id.clone(),
-        kind: kind.name,
-        area: kind.area,
-        weight: Weight::Full,
-        interval: Span(interval),
-        timeout: Span(TIMEOUT),
-        options: declared.options,
-        lanes: declared.lanes,
-    };
-    let plan = Plan {
-        id: id.plan,
-        tier: 1,
-        strategy: Strategy::PilotLight,
-        objectives,
-        sites: sites.iter().map(|s| Site { id: s.clone(), what: "".into() }).collect(),
-        home: sites[0].clone(),
-        here: Here::Elsewhere,
-        requires: vec![Area::Replication],
-        probes: vec![probe.clone()],
-        contacts: Vec::new(),
-        losses: Vec::new(),
-    };
-    Ok((plan, probe))
-}
-
-/// One lane at `url`; the other site is a port that nobody uses.
-pub(super) fn lane(url: &str) -> (LaneDecl, Box<dyn Lane>) {
-    let other = format!("postgres://u@127.0.0.1:{}/d", free_port());
-    lanes(serde_json::json!({ "at": { "east": url, "west": other } })).swap_remove(0)
-}
-
-pub(super) async fn look(lane: &mut dyn Lane) -> Seen {
-    let began = tokio::time::Instant::now();
-    let look = lane.look(began + TIMEOUT).await;
-    assert!(began.elapsed() < TIMEOUT + Duration::from_millis(300), "the deadline holds: {:?}", began.elapsed());
-    Seen(look)
-}
-
-/// A look, asked by signal.
-pub(super) struct Seen(Look);
-
-impl Seen {
-    pub(super) fn of(&self, signal: &SignalId) -> &Result<Value, Gap> {
-        &self.0.observed.iter().find(|o| o.signal == *signal).unwrap_or_else(|| panic!("no {signal}")).value
-    }
-
-    pub(super) fn ok(&self, signal: &SignalId) -> &Value {
-        self.of(signal).as_ref().unwrap_or_else(|e| panic!("{signal}: {e:?}"))
-    }
-
-    fn rows(&self, signal: &SignalId) -> &[Row] {
-        match self.ok(signal) {
-            Value::Rows(rows) => rows,
-            other => panic!("{signal}: {other:?}"),
-        }
-    }
-
-    /// The one reason for which every signal failed.
-    fn reason(&self) -> Reason {
-        let reasons: Vec<_> = self.0.observed.iter().map(|o| o.value.as_ref().err().map(|g| g.reason)).collect();
-        let first = reasons[0].unwrap_or_else(|| panic!("no gap: {:?}", self.0));
-        assert!(reasons.iter().all(|r| *r == Some(first)), "one reason for all: {:?}", self.0);
-        first
-    }
-
-    fn gap(&self) -> &Gap {
-        self.0.observed[0].value.as_ref().unwrap_err()
-    }
-
-    pub(super) fn all_good(&self) {
-        for o in &self.0.observed {
-            assert!(o.value.is_ok(), "{}: {:?}", o.signal, o.value);
-        }
-    }
-}
-
-pub(super) async fn reason_of(url: &str) -> Reason {
-    look(&mut *lane(url).1).await.reason()
-}
-
-fn with_password(server: &Server, user: &str) -> String {
-    format!("postgres://{user}:look@127.0.0.1:{}/postgres", server.port)
-}
-
-/// Runs what blocks beside the runtime.
-fn on(server: &Server, sql: &str) -> String {
-    tokio::task::block_in_place(|| server.sql(sql))
-}
+use super::pg::{PgOne, PgPair, free_port, until};
+use super::postgres_lane::{TIMEOUT, declared, lane, lanes, look, on, proxy, reason_of, with_password};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pair_is_read_whole_through_promotion() {
@@ -193,6 +80,7 @@ async fn a_role_without_pg_monitor_is_not_told_that_all_is_well() {
         }
         assert!(matches!(seen.ok(&common::WRITABLE), Value::Bool(_)));
         assert_eq!(seen.rows(&pg::ARCHIVER)[0].int("ready").unwrap(), None);
+        seen.rows(&pg::SLOTS);
     }
     let seen = look(&mut *lane(&with_password(&pair.standby, "plain")).1).await;
     assert_eq!(seen.of(&pg::RECEIVER).as_ref().unwrap_err().reason, Reason::NoPrivilege);
@@ -281,6 +169,8 @@ async fn a_server_that_restarted_is_asked_again_in_the_same_look() {
     let second = look(&mut *l).await;
     second.all_good();
     assert_ne!(first.ok(&common::INSTANCE), second.ok(&common::INSTANCE), "another running server");
+    on(&one.server, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'lifeboat'");
+    look(&mut *l).await.all_good();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -332,60 +222,6 @@ async fn a_restored_database_is_dated_by_its_content() {
     assert_eq!(one.server.sql("SELECT count(*) FROM orders"), "1");
 }
 
-/// A peer that serves each connection by `serve`; gives its port.
-fn peer(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let serve = Arc::new(serve);
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let serve = Arc::clone(&serve);
-            std::thread::spawn(move || serve(stream));
-        }
-    });
-    port
-}
-
-/// Passes on to `port`. `answers` passes on each chunk of the server's, with how many bytes came before it, and says
-/// whether to go on. `turns` counts round trips.
-pub(super) fn proxy(
-    port: u16,
-    answers: impl Fn(usize, &[u8], &mut TcpStream) -> bool + Send + Sync + 'static,
-    turns: Arc<AtomicUsize>,
-) -> u16 {
-    peer(move |client| {
-        let server = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-        let asked = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let (asking, counting) = (Arc::clone(&asked), Arc::clone(&turns));
-        std::thread::spawn(move || {
-            let mut buf = [0; 65_536];
-            while let Ok(n @ 1..) = from_client.read(&mut buf) {
-                // A round trip begins where the client speaks after the server did.
-                if !asking.swap(true, Ordering::SeqCst) {
-                    counting.fetch_add(1, Ordering::SeqCst);
-                }
-                if to_server.write_all(&buf[..n]).is_err() {
-                    break;
-                }
-            }
-            to_server.shutdown(std::net::Shutdown::Both).ok();
-        });
-        let (mut from_server, mut to_client) = (server, client);
-        let mut buf = [0; 65_536];
-        let mut seen = 0;
-        while let Ok(n @ 1..) = from_server.read(&mut buf) {
-            asked.store(false, Ordering::SeqCst);
-            if !answers(seen, &buf[..n], &mut to_client) {
-                break;
-            }
-            seen += n;
-        }
-        to_client.shutdown(std::net::Shutdown::Both).ok();
-        from_server.shutdown(std::net::Shutdown::Both).ok();
-    })
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_warm_look_is_one_round_trip() {
     let pair = PgPair::start();
@@ -411,116 +247,35 @@ async fn a_warm_look_is_one_round_trip() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn peers_that_misbehave_are_told_apart() {
-    let at =
-        |port: u16, more: &str| format!("postgres://lifeboat:look@127.0.0.1:{port}/postgres?sslmode=disable{more}");
+async fn a_statement_that_waits_for_a_lock_costs_its_own_signal_only() {
     let one = PgOne::start("");
-    let server = one.server.port;
-    let turns = || Arc::new(AtomicUsize::new(0));
-
-    let http = peer(|mut s| {
-        s.read_exact(&mut [0; 8]).ok();
-        s.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").ok();
-        std::io::copy(&mut s, &mut std::io::sink()).ok();
-    });
-    assert_eq!(reason_of(&at(http, "")).await, Reason::Malformed);
-    assert_eq!(reason_of(&format!("postgres://u:p@127.0.0.1:{http}/d?sslmode=require")).await, Reason::Malformed);
-    let silent = peer(|mut s| while s.read(&mut [0; 64]).is_ok_and(|n| n > 0) {});
-    assert_eq!(reason_of(&at(silent, "")).await, Reason::TimedOut);
-    let closes = peer(drop);
-    assert_eq!(reason_of(&at(closes, "")).await, Reason::Reset);
-
-    // The login comes as the first chunk, the answer after it.
-    let cut =
-        proxy(server, |seen, b, to| to.write_all(if seen == 0 { b } else { &b[..99] }).is_ok() && seen == 0, turns());
-    assert_eq!(reason_of(&at(cut, "")).await, Reason::Reset);
-    let slow = proxy(
-        server,
-        |seen, bytes, to| {
-            if seen == 0 {
-                return to.write_all(bytes).is_ok();
-            }
-            bytes.chunks(1).all(|byte| {
-                std::thread::park_timeout(Duration::from_secs(1));
-                to.write_all(byte).is_ok()
-            })
-        },
-        turns(),
-    );
-    assert_eq!(reason_of(&at(slow, "")).await, Reason::TimedOut);
-    let large = proxy(
-        server,
-        |seen, bytes, to| {
-            let head = if seen == 0 { bytes } else { &b"D\x06\0\0\0"[..] };
-            to.write_all(head).is_ok() && (seen == 0 || (0..100).all(|_| to.write_all(&[b'x'; 1 << 20]).is_ok()))
-        },
-        turns(),
-    );
-    assert_eq!(reason_of(&at(large, "")).await, Reason::TooLarge);
-    let rows = proxy(
-        server,
-        |seen, bytes, to| {
-            if seen == 0 {
-                return to.write_all(bytes).is_ok();
-            }
-            let row = [&b"D\0\0\x04\x0a\0\x01\0\0\x04\0"[..], &[b'x'; 1_024]].concat().repeat(1_024);
-            to.write_all(&[&b"T\0\0\0\x1a\0\x01x\0"[..], &[0; 18]].concat()).is_ok()
-                && (0..100).all(|_| to.write_all(&row).is_ok())
-        },
-        turns(),
-    );
-    let seen = look(&mut *lane(&at(rows, "")).1).await;
-    assert_eq!(seen.reason(), Reason::TooLarge, "{:?}", seen.gap());
-    let garbage = proxy(server, |seen, b, to| to.write_all(if seen == 0 { b } else { &[0xFF; 100] }).is_ok(), turns());
-    assert_eq!(reason_of(&at(garbage, "")).await, Reason::Malformed);
+    let (_, mut l) = lane(&with_password(&one.server, "lifeboat"));
+    look(&mut *l).await.all_good();
+    let held = super::pg::program("psql")
+        .args(["-X", "-q", "-U", "postgres", "-h", "127.0.0.1", "-p", &one.server.port.to_string()])
+        .args(["-c", "BEGIN", "-c", "LOCK TABLE pg_subscription", "-c", "SELECT pg_sleep(20)"])
+        .spawn();
+    let holds = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND relation = 'pg_subscription'::regclass";
+    tokio::task::block_in_place(|| until("the lock is held", || one.server.sql(holds) == "1"));
+    let seen = look(&mut *l).await;
+    assert_eq!(seen.of(&pg::SUBSCRIPTIONS).as_ref().unwrap_err().reason, Reason::TimedOut);
+    let bad: Vec<_> = seen.0.observed.iter().filter(|o| o.value.is_err()).collect();
+    assert_eq!(bad.len(), 1, "{bad:?}");
+    let mut held = held.unwrap();
+    held.kill().unwrap();
+    held.wait().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pooler_that_refuses_options_is_asked_without_them() {
+async fn a_look_that_is_dropped_midway_leaves_nothing_behind() {
     let one = PgOne::start("");
-    let server = one.server.port;
-    // As PgBouncer does: options are refused, everything else goes on to the server.
-    let pooler = peer(move |mut client| {
-        let mut length = [0; 4];
-        if client.read_exact(&mut length).is_err() {
-            return;
-        }
-        let mut startup = vec![0; u32::from_be_bytes(length) as usize - 4];
-        client.read_exact(&mut startup).unwrap();
-        if startup.windows(8).any(|w| w == b"options\0") {
-            let fields = b"SFATAL\0VFATAL\0C08P01\0Munsupported startup parameter: options\0\0";
-            client.write_all(&[&b"E"[..], &(fields.len() as u32 + 4).to_be_bytes(), fields].concat()).unwrap();
-            return;
-        }
-        let mut to = TcpStream::connect(("127.0.0.1", server)).unwrap();
-        to.write_all(&[&length[..], &startup].concat()).unwrap();
-        let (mut from, mut back) = (to.try_clone().unwrap(), client.try_clone().unwrap());
-        std::thread::spawn(move || std::io::copy(&mut from, &mut back));
-        std::io::copy(&mut client, &mut to).ok();
-        to.shutdown(std::net::Shutdown::Both).ok();
-    });
-    for user in ["lifeboat", "plain"] {
-        let (_, mut l) = lane(&format!("postgres://{user}:look@127.0.0.1:{pooler}/postgres?sslmode=disable"));
-        for _ in 0..2 {
-            let seen = look(&mut *l).await;
-            assert_eq!(seen.ok(&common::WRITABLE), &Value::Bool(true));
-            assert!(matches!(seen.ok(&pg::COLLATIONS), Value::Rows(_)));
-            assert_eq!(seen.rows(&pg::ARCHIVER)[0].int("ready").unwrap().is_some(), user == "lifeboat");
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn zz_measure() {
-    let pair = PgPair::start();
-    for server in [&pair.primary, &pair.standby] {
-        let (_, mut l) = lane(&format!("{}?sslmode=disable", with_password(server, "lifeboat")));
+    let (_, mut l) = lane(&with_password(&one.server, "lifeboat"));
+    look(&mut *l).await.all_good();
+    for after in [0, 1, 2, 4, 8] {
+        let deadline = tokio::time::Instant::now() + TIMEOUT;
+        let cut = tokio::time::timeout(Duration::from_millis(after), l.look(deadline)).await;
+        drop(cut);
         look(&mut *l).await.all_good();
-        let began = tokio::time::Instant::now();
-        for _ in 0..100 {
-            look(&mut *l).await.all_good();
-        }
-        println!("WARM LOOK {:?}", began.elapsed() / 100);
     }
 }
 
@@ -543,6 +298,11 @@ fn mistakes_in_the_options_are_all_named() {
     for bad in ["DELETE FROM x", "SELECT 1; SELECT 2", "SELECT 1) AS v) q; --", "SELECT 'x", ""] {
         let said = of(serde_json::json!({ "mode": "restored", "at": { "west": a }, "freshness_query": bad }));
         assert!(said.starts_with("freshness_query"), "{bad}: {said}");
+    }
+    let schema = (lifeboat::systems::kind("postgres").unwrap().schema)(&mut schemars::SchemaGenerator::default());
+    let schema = serde_json::to_string(&schema).unwrap();
+    for key in ["at", "password", "act_as", "mode", "freshness_query", "apply_delay", "standby_names"] {
+        assert!(schema.contains(&format!("\"{key}\":")), "{schema}");
     }
     let (_, probe) = declared(serde_json::json!({ "at": { "east": a, "west": "host=b" } })).unwrap();
     assert!(!format!("{probe:?}").contains("hunter2"), "{probe:?}");

@@ -9,7 +9,7 @@ use lifeboat::readiness::{Reason, Value};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use super::pg::{PgOne, give, until};
-use super::postgres::{lane, look, proxy, reason_of};
+use super::postgres_lane::{lane, look, proxy, reason_of};
 
 type Ca = CertifiedIssuer<'static, KeyPair>;
 

@@ -203,3 +203,52 @@ fn a_standby_ahead_of_the_sample_lacks_nothing() {
     assert_eq!(e.missing.map(|b| b.0), Some(0));
     assert!(e.bound.span().is_some_and(|s| s.0 >= Duration::from_secs(3)), "{}", tell(&status));
 }
+
+/// Two writers whose first looks do not overlap may be half of a switchover; a one-shot check must look again, and then knows.
+#[test]
+fn a_one_shot_check_looks_again_at_a_second_writer() {
+    let mut world = World::new(&PlanSpec::default());
+    world.servers.insert("west".into(), crate::views::primary("west"));
+    let lanes = world.lane_ids();
+    for (t, lane) in [(0.0, 0), (1.0, 1)] {
+        let polled = world.look(&lanes[lane], now(t));
+        world.model.polled(polled);
+    }
+    world.pass(2.0);
+    let status = world.judged();
+    assert_eq!((status.readiness, status.situation.words()), (Verdict::Unknown, "away from home"), "{}", tell(&status));
+    assert_eq!(world.model.unsettled(), lanes);
+    world.poll(&[]);
+    let status = world.judged();
+    assert_eq!((status.readiness, status.situation.words()), (Verdict::NotReady, "split brain"), "{}", tell(&status));
+}
+
+/// Nothing probed and nothing required, nothing probed and something required, nothing looked at yet: unknown, and no panic.
+#[test]
+fn nothing_is_never_ready() {
+    use lifeboat::plan::Area;
+    for (servers, requires) in [
+        (vec![], vec![]),
+        (vec![], vec![Area::Replication]),
+        (vec!["east", "west"], vec![]),
+        (vec!["east"], vec![Area::Dns]),
+    ] {
+        for sites in [vec!["east"], vec!["east", "west"], vec!["east", "north", "west"]] {
+            let spec = PlanSpec { servers: servers.clone(), requires: requires.clone(), sites, ..PlanSpec::default() };
+            let status = World::new(&spec).judged();
+            assert_eq!(status.readiness, Verdict::Unknown, "{}", tell(&status));
+            assert!(!matches!(status.gates.failover, Gate::Go | Gate::Consent(_)), "{}", tell(&status));
+        }
+    }
+}
+
+/// A primary alone is no plan: with one site there is nowhere to go, and with a second site without a server nothing is proven.
+#[test]
+fn a_primary_alone_is_not_ready_to_fail_over() {
+    for sites in [vec!["east"], vec!["east", "west"]] {
+        let spec = PlanSpec { servers: vec!["east"], sites, ..PlanSpec::default() };
+        let status = World::new(&spec).run_to(20.0);
+        assert_ne!(status.readiness, Verdict::Ready, "{}", tell(&status));
+        assert!(!matches!(status.gates.failover, Gate::Go | Gate::Consent(_)), "{}", tell(&status));
+    }
+}

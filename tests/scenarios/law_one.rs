@@ -188,3 +188,56 @@ fn what_the_verdict_rests_on_must_make_sense() {
     }
     assert!(wrong.is_empty(), "ready although: {wrong:#?}");
 }
+
+/// A setting that a rule needs and that is not among those read, a column that an answer lacks: never ready.
+#[test]
+fn a_missing_setting_or_column_is_never_ready() {
+    use lifeboat::readiness::Value;
+    use lifeboat::systems::postgres::signals as pg;
+    let settings = [
+        ("west", "max_connections"),
+        ("east", "max_worker_processes"),
+        ("west", "max_wal_senders"),
+        ("east", "max_prepared_transactions"),
+        ("west", "max_locks_per_transaction"),
+        ("west", "recovery_min_apply_delay"),
+        ("east", "synchronous_standby_names"),
+        ("east", "synchronous_commit"),
+    ];
+    let columns = [
+        ("west", pg::RECEIVER, "status"),
+        ("west", pg::RECEIVER, "sender_host"),
+        ("west", pg::RECEIVER, "message_age"),
+        ("east", pg::SENDERS, "state"),
+        ("east", pg::SENDERS, "client_addr"),
+        ("east", pg::SENDERS, "reply_age"),
+        ("east", pg::SLOTS, "slot_name"),
+        ("east", pg::SLOTS, "slot_type"),
+        ("east", pg::SLOTS, "active"),
+        ("east", pg::SLOTS, "wal_status"),
+        ("east", pg::SLOTS, "invalidation_reason"),
+        ("east", pg::ARCHIVER, "mode"),
+    ];
+    let mut wrong = Vec::new();
+    let mut check = |what: String, world: &mut World| {
+        let status = world.run_to(15.0);
+        if status.readiness == Verdict::Ready {
+            wrong.push(what);
+        }
+    };
+    for (lane, name) in settings {
+        let mut world = World::new(&PlanSpec::default());
+        let Some(Ok(Value::Rows(rows))) = world.servers.get_mut(lane).unwrap().get_mut(&pg::SETTINGS) else { panic!() };
+        rows.retain(|r| r.0.get("name") != Some(&Value::text(name)));
+        check(format!("{lane} without {name}"), &mut world);
+    }
+    for (lane, table, column) in columns {
+        let mut world = World::new(&PlanSpec::default());
+        let Some(Ok(Value::Rows(rows))) = world.servers.get_mut(lane).unwrap().get_mut(&table) else { panic!() };
+        for row in rows.iter_mut() {
+            assert!(row.0.remove(column).is_some());
+        }
+        check(format!("{lane} {table} without {column}"), &mut world);
+    }
+    assert!(wrong.is_empty(), "ready: {wrong:#?}");
+}

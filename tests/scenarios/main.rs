@@ -7,6 +7,7 @@ mod law_one;
 mod properties;
 mod scenario;
 mod traps;
+mod views;
 mod world;
 
 #[test]

@@ -11,7 +11,8 @@ use lifeboat::systems::postgres::options::Mode;
 use lifeboat::systems::postgres::signals as pg;
 use serde::Deserialize;
 
-use crate::world::{Answer, PlanSpec, World, now, primary, standby, tell};
+use crate::views::{primary, standby};
+use crate::world::{Answer, PlanSpec, World, now, tell};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

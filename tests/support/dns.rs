@@ -168,6 +168,13 @@ pub struct Unbound {
 impl Unbound {
     /// Starts one for `zone` at `authority`; `extra` are lines of its `server:` section.
     pub fn start(zone: &str, authority: SocketAddr, extra: &str) -> Self {
+        let mut unbound = Self::start_blind(zone, authority, extra);
+        unbound.server.answers(unbound.addr, zone);
+        unbound
+    }
+
+    /// As [`Unbound::start`], where the authority does not answer: waits until it listens only.
+    pub fn start_blind(zone: &str, authority: SocketAddr, extra: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().display();
         let port = free_port();
@@ -185,8 +192,8 @@ impl Unbound {
         let mut command = Command::new("unbound");
         command.arg("-d").arg("-c").arg(&file);
         let server = Server::start(command, &dir.path().join("log"));
-        let mut unbound = Self { server, _dir: dir, addr: SocketAddr::from(([127, 0, 0, 1], port)) };
-        unbound.server.answers(unbound.addr, zone);
-        unbound
+        let addr = SocketAddr::from(([127, 0, 0, 1], port));
+        until("it listens", || std::net::TcpStream::connect(addr).is_ok());
+        Self { server, _dir: dir, addr }
     }
 }

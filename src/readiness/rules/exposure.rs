@@ -1,14 +1,25 @@
 //! What would be lost is within the plan's RPO.
 
-use crate::plan::{Area, Now, Plan, RuleId, Subject};
+use crate::plan::{Area, Now, Plan, ProbeDecl, RuleId, Subject};
+use crate::readiness::signals::{FRESH_AS_OF, WRITABLE};
 use crate::readiness::{Bound, Exposure, Finding, Verdict, signals};
 
 const ID: RuleId = RuleId::new("exposure");
 
-/// One finding per database that could take over.
+/// One finding per database that could take over; and one per probe of databases of which none could: a primary alone is
+/// not ready for anything.
 #[must_use]
 pub(in crate::readiness) fn exposure(plan: &Plan, exposures: &[Exposure], now: Now) -> Vec<Finding> {
-    exposures.iter().map(|e| judge(plan, e, now)).collect()
+    let holds_data =
+        |p: &&ProbeDecl| [WRITABLE, FRESH_AS_OF].iter().any(|s| p.lanes.iter().any(|l| l.expects.contains(s)));
+    let alone = plan.probes.iter().filter(holds_data).filter(|p| !exposures.iter().any(|e| e.probe == p.id));
+    let alone = alone.map(|p| {
+        let why = format!("{}: no database of another site is seen that could take over", p.id.name);
+        Finding::new(ID, p.area, Subject::whole(), Verdict::Unknown, "no-candidate", &why)
+            .of(&p.id)
+            .next("add the other site's server to the probe; if it is there, see why it is no standby")
+    });
+    exposures.iter().map(|e| judge(plan, e, now)).chain(alone).collect()
 }
 
 fn judge(plan: &Plan, e: &Exposure, now: Now) -> Finding {

@@ -130,8 +130,7 @@ impl Askers {
     ///
     /// # Errors
     /// Why they cannot be found.
-    pub async fn servers_of(&self, name: &Name, deadline: Instant) -> Result<Zone, Gap> {
-        let zone = self.zone_of(name, deadline).await?;
+    pub async fn servers_of(&self, zone: Name, deadline: Instant) -> Result<Zone, Gap> {
         let message = self.ask(&zone, RecordType::NS, deadline).await?;
         let (names, ttl) = parse::servers(&message, &zone);
         if names.is_empty() {

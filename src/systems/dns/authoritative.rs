@@ -1,7 +1,6 @@
 //! The lane that asks every authoritative server of every link of the chain, directly.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,16 +11,15 @@ use hickory_proto::rr::{Name, RecordType};
 use tokio::time::{Instant, timeout_at};
 
 use crate::net::Net;
-use crate::plan::{LaneDecl, SafeText, Span};
-use crate::readiness::signals::TTL;
-use crate::readiness::{Gap, Reason, Row, Value};
+use crate::plan::LaneDecl;
+use crate::readiness::{Gap, Reason};
 use crate::systems::{Lane, Look, Looking};
 
-use super::askers::{Askers, Server, Zone, system_resolvers};
+use super::askers::{Askers, Zone, system_resolvers};
 use super::exchange::{LONGEST, ask};
-use super::options::{Dns, shown};
-use super::parse::{self, Link, MOST_LINKS};
-use super::signals;
+use super::options::Dns;
+use super::parse::{self, MOST_LINKS};
+use super::report::{Asked, LinkState, report};
 
 /// How long before the deadline a look closes its books.
 const MARGIN: Duration = Duration::from_millis(100);
@@ -45,20 +43,6 @@ struct Found {
     at: Instant,
 }
 
-/// What one server said to the three questions.
-struct Asked {
-    server: Server,
-    replies: [Option<Result<Message, Gap>>; 3],
-}
-
-/// One name of the chain, at the servers of its zone.
-struct LinkState {
-    name: Name,
-    zone: Option<Name>,
-    gap: Option<Gap>,
-    servers: Vec<Asked>,
-}
-
 const QUESTIONS: [RecordType; 3] = [RecordType::A, RecordType::AAAA, RecordType::SOA];
 
 enum Done {
@@ -72,7 +56,7 @@ impl Lane for AuthoritativeLane {
     fn look(&mut self, deadline: Instant) -> Looking<'_> {
         Box::pin(async move {
             match self.chain(deadline).await {
-                Ok(links) => self.report(&links),
+                Ok(links) => report(&links),
                 Err(gap) => Look::failed(&self.decl, &gap),
             }
         })
@@ -92,7 +76,7 @@ impl AuthoritativeLane {
         let close = deadline.checked_sub(MARGIN).unwrap_or(deadline);
         let mut work: Work = FuturesUnordered::new();
         let mut links = Vec::new();
-        self.begin(&mut work, &mut links, parse::fqdn(&self.dns.record)?, None, close);
+        self.begin(&mut work, &mut links, parse::fqdn(&self.dns.record)?, close);
         while let Ok(Some(done)) = timeout_at(close, work.next()).await {
             match done {
                 Done::Zone { link, zone } => self.found(&mut work, &mut links, link, zone, close),
@@ -105,7 +89,7 @@ impl AuthoritativeLane {
                         && links.len() < MOST_LINKS
                         && !links.iter().any(|l| l.name == next)
                     {
-                        self.begin(&mut work, &mut links, next, Some(link), close);
+                        self.begin(&mut work, &mut links, next, close);
                     }
                 }
             }
@@ -121,22 +105,18 @@ impl AuthoritativeLane {
     }
 
     /// Begins with one link: its zone as it was found before, or looks for it.
-    fn begin(&self, work: &mut Work, links: &mut Vec<LinkState>, name: Name, from: Option<usize>, deadline: Instant) {
+    fn begin(&self, work: &mut Work, links: &mut Vec<LinkState>, name: Name, deadline: Instant) {
         let link = links.len();
-        // A target in the same zone is at the same servers.
-        let same = from.and_then(|f| links.get(f)).and_then(|l| l.zone.as_ref()).filter(|z| z.zone_of(&name)).is_some();
-        let asked_first = links.first().map_or_else(|| name.clone(), |l| l.name.clone());
-        let configured = !self.dns.servers.is_empty() && (from.is_none() || same);
+        let home = links.first().and_then(|l| l.zone.clone());
         links.push(LinkState { name: name.clone(), zone: None, gap: None, servers: Vec::new() });
-        let key = if configured { &asked_first } else { &name };
-        if let Some(found) = self.zones.get(key).filter(|f| f.at.elapsed() < f.zone.fresh_for) {
+        if let Some(found) = self.zones.get(&name).filter(|f| f.at.elapsed() < f.zone.fresh_for) {
             let zone = Ok(found.zone.clone());
             work.push(Box::pin(async move { Done::Zone { link, zone } }));
             return;
         }
         let (net, dns, port) = (Arc::clone(&self.net), Arc::clone(&self.dns), self.port);
         work.push(Box::pin(async move {
-            let zone = find(net, &dns, &name, configured, port, deadline).await;
+            let zone = find(net, &dns, &name, link == 0, home, port, deadline).await;
             Done::Zone { link, zone }
         }));
     }
@@ -185,72 +165,30 @@ impl AuthoritativeLane {
         state.servers = zone.servers.into_iter().map(|server| Asked { server, replies: [None, None, None] }).collect();
         state.zone = zone.name;
     }
-
-    fn report(&self, links: &[LinkState]) -> Look {
-        let (mut servers, mut chain) = (Vec::new(), Records::default());
-        let mut ttl: Result<Option<Duration>, Gap> = Ok(None);
-        for link in links {
-            let before = chain.0.len();
-            let mut first: Option<Gap> = link.gap.clone();
-            if let Some(gap) = &link.gap {
-                servers.push(row(link, "", None, (parse::code(gap), gap.detail.clone()), &Asked::none()));
-            }
-            for asked in &link.servers {
-                let who = shown(asked.server.addr);
-                let late = || Err(Gap::new(Reason::TimedOut, &format!("{who}: no answer in time")));
-                let [a, aaaa, _] = &asked.replies;
-                let [a, aaaa] = [a, aaaa].map(|r| r.clone().unwrap_or_else(late));
-                let mut outcome = parse::outcome([&a, &aaaa], &who);
-                if outcome.0 == signals::OK {
-                    for (family, kind, reply) in [("A", RecordType::A, &a), ("AAAA", RecordType::AAAA, &aaaa)] {
-                        let Ok(message) = reply else { continue };
-                        match parse::chain(message, &link.name, kind, link.zone.as_ref()) {
-                            Ok(found) => chain.add(family, found.links, &who),
-                            Err(gap) => outcome = (gap.reason.code(), gap.detail),
-                        }
-                    }
-                } else {
-                    first = first.or(Some(reason_of(&a, &aaaa, &outcome, &who)));
-                }
-                servers.push(row(link, &asked.server.name, Some(&who), outcome, asked));
-            }
-            // A link of which nothing is known makes the whole chain's time to live unknown.
-            match first {
-                Some(gap) if chain.0.len() == before && ttl.is_ok() => ttl = Err(gap),
-                Some(_) | None => {}
-            }
-        }
-        let largest = chain.0.iter().map(|r| r.link.ttl).max();
-        let ttl =
-            ttl.and_then(|_| largest.ok_or_else(|| Gap::new(Reason::Absent, "no record that leads to an address")));
-        let mut look = Look::default();
-        look.push(&signals::SERVERS, Ok(Value::Rows(servers)));
-        look.push(&signals::CHAIN, Ok(Value::Rows(chain.rows())));
-        look.push(&TTL, ttl.map(|t| Value::Span(Span(t))));
-        look
-    }
 }
 
-impl Asked {
-    fn none() -> Self {
-        let addr = SocketAddr::from(([0, 0, 0, 0], 0));
-        Self { server: Server { name: String::new(), addr }, replies: [None, None, None] }
-    }
-}
-
-/// Finds a link's zone and its servers: those that the plan names, or by NS records.
+/// Finds a link's zone and its servers: those that the plan names, for the record itself and for what is in its zone
+/// (`home`), else by NS records.
 async fn find(
     net: Arc<Net>,
     dns: &Dns,
     name: &Name,
-    configured: bool,
+    first: bool,
+    home: Option<Name>,
     port: u16,
     deadline: Instant,
 ) -> Result<Zone, Gap> {
     let resolvers = if dns.resolvers.is_empty() { system_resolvers().await? } else { dns.resolvers.clone() };
     let resolvers = Askers { net: Arc::clone(&net), servers: resolvers, recurse: true, port };
-    if !configured {
-        return resolvers.servers_of(name, deadline).await;
+    let configured = !dns.servers.is_empty();
+    let fresh_for = Duration::from_secs(300);
+    if !(configured && first) {
+        let zone = resolvers.zone_of(name, deadline).await?;
+        if !configured || home.as_ref() != Some(&zone) {
+            return resolvers.servers_of(zone, deadline).await;
+        }
+        let servers = resolvers.resolved(dns.servers.clone(), deadline).await?;
+        return Ok(Zone { name: Some(zone), servers, fresh_for });
     }
     let servers = resolvers.resolved(dns.servers.clone(), deadline).await?;
     let addresses = servers.iter().map(|s| s.addr).collect();
@@ -258,7 +196,7 @@ async fn find(
     // Which zone it is matters for the serials alone; servers that do not even say that are asked all the same.
     let zone_by = deadline.min(Instant::now() + LONGEST);
     match asked.zone_of(name, zone_by).await {
-        Ok(zone) => Ok(Zone { name: Some(zone), servers, fresh_for: Duration::from_secs(300) }),
+        Ok(zone) => Ok(Zone { name: Some(zone), servers, fresh_for }),
         Err(_) => Ok(Zone { name: None, servers, fresh_for: Duration::ZERO }),
     }
 }
@@ -271,70 +209,19 @@ fn onward(links: &[LinkState], link: usize, question: usize, reply: &Result<Mess
     parse::chain(message, &state.name, kind, state.zone.as_ref()).ok()?.onward
 }
 
-/// The gap that a link without an answer leaves.
-fn reason_of(a: &Result<Message, Gap>, aaaa: &Result<Message, Gap>, outcome: &(&str, SafeText), who: &str) -> Gap {
-    let of = |reply: &Result<Message, Gap>| match reply {
-        Ok(message) => parse::gap(message, who),
-        Err(gap) => Some(gap.clone()),
-    };
-    of(a).or_else(|| of(aaaa)).unwrap_or_else(|| Gap::new(Reason::Absent, &format!("{who}: {}", outcome.1)))
-}
-
-fn row(link: &LinkState, server: &str, address: Option<&str>, outcome: (&str, SafeText), asked: &Asked) -> Row {
-    let [a, aaaa, soa] = &asked.replies;
-    let said = |r: &Option<Result<Message, Gap>>| r.as_ref().and_then(|r| r.as_ref().ok()).cloned();
-    let (a, aaaa) = (said(a), said(aaaa));
-    let authoritative = a.as_ref().or(aaaa.as_ref()).map(|m| m.metadata.authoritative);
-    let answers: usize = a.iter().chain(&aaaa).map(|m| m.answers.len()).sum();
-    let asked_soa = link.zone.as_ref().unwrap_or(&link.name);
-    let soa = said(soa).filter(|m| m.metadata.authoritative).and_then(|m| parse::soa(&m, asked_soa));
-    Row::default()
-        .with("link", Value::text(&parse::text(&link.name)))
-        .with("zone", link.zone.as_ref().map_or(Value::Null, |z| Value::text(&parse::text(z))))
-        .with("server", Value::text(server))
-        .with("address", address.map_or(Value::Null, Value::text))
-        .with("outcome", Value::text(outcome.0))
-        .with("detail", Value::Text(outcome.1))
-        .with("aa", authoritative.map_or(Value::Null, Value::Bool))
-        .with("serial", soa.as_ref().map_or(Value::Null, |s| Value::Int(i64::from(s.serial))))
-        .with("negative_ttl", soa.as_ref().map_or(Value::Null, |s| Value::Span(Span(s.negative_ttl))))
-        .with("answers", Value::Int(i64::try_from(answers).unwrap_or(i64::MAX)))
-}
-
-/// Distinct records, with who says so.
-#[derive(Default)]
-struct Records(Vec<Record>);
-
-struct Record {
-    family: &'static str,
-    link: Link,
-    servers: Vec<String>,
-}
-
-impl Records {
-    fn add(&mut self, family: &'static str, links: Vec<Link>, server: &str) {
-        for link in links {
-            match self.0.iter_mut().find(|r| r.family == family && r.link == link) {
-                Some(record) if record.servers.iter().any(|s| s == server) => {}
-                Some(record) => record.servers.push(server.to_owned()),
-                None => self.0.push(Record { family, link, servers: vec![server.to_owned()] }),
-            }
-        }
-    }
-
-    fn rows(&self) -> Vec<Row> {
-        self.0.iter().map(|r| r.link.row(r.family).with("servers", Value::text(&r.servers.join(", ")))).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use hickory_proto::op::ResponseCode;
 
     use super::super::fake::{Fake, zone_answer};
     use super::*;
-    use crate::plan::Subject;
+    use crate::plan::{Span, Subject};
+    use crate::readiness::signals::TTL;
+    use crate::readiness::{Row, Value};
     use crate::systems::dns::options::{ServerName, SiteAnswer};
+    use crate::systems::dns::signals;
 
     fn lane(dns: Dns) -> AuthoritativeLane {
         let expects = vec![signals::SERVERS, signals::CHAIN, TTL];

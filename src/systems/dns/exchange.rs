@@ -124,7 +124,7 @@ impl<'a> Exchange<'a> {
 
     /// Sends the datagram, again where nothing comes, and waits for the answer for as long as it is let.
     async fn udp(&self) -> Result<Message, NoAnswer> {
-        let io = |e: &std::io::Error| NoAnswer::Failed(gap_of_io(e, self.server));
+        let io = |e: &std::io::Error| NoAnswer::Failed(gap_of_host(e, self.server));
         let any: IpAddr = match self.server {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -141,8 +141,13 @@ impl<'a> Exchange<'a> {
                 sent += 1;
                 again = Instant::now() + ATTEMPT;
                 match socket.send(&self.bytes).await {
-                    Err(e) if e.kind() != std::io::ErrorKind::ConnectionRefused => return Err(io(&e)),
-                    Ok(_) | Err(_) => {}
+                    Ok(_) => {}
+                    // The host's word on an earlier datagram; this one was not sent.
+                    Err(e) if e.kind() == std::io::ErrorKind::ConnectionRefused && refused == 0 => {
+                        refused += 1;
+                        socket.send(&self.bytes).await.map_err(|e| io(&e))?;
+                    }
+                    Err(e) => return Err(io(&e)),
                 }
             }
             tokio::select! {
@@ -186,6 +191,16 @@ impl<'a> Exchange<'a> {
 
     fn too_large(&self) -> Gap {
         Gap::new(Reason::TooLarge, &format!("{}: the answer is too large", shown(self.server)))
+    }
+}
+
+/// A neighbour that does not answer (no ARP, no ICMPv6 answer) is a host that is silent, not a route that is missing here.
+fn gap_of_host(e: &std::io::Error, server: SocketAddr) -> Gap {
+    match e.kind() {
+        std::io::ErrorKind::HostUnreachable => {
+            Gap::new(Reason::TimedOut, &format!("{}: no such host is there", shown(server)))
+        }
+        _ => gap_of_io(e, server),
     }
 }
 

@@ -11,6 +11,7 @@ pub mod options;
 mod parse;
 mod place;
 mod read;
+mod report;
 mod resolver;
 pub mod rules;
 pub mod signals;
@@ -18,6 +19,8 @@ pub mod signals;
 pub use read::{AUTHORITATIVE, SYSTEM_RESOLVERS};
 
 use std::sync::Arc;
+
+use schemars::JsonSchema;
 
 use crate::net::Net;
 use crate::plan::{Area, LaneDecl, Plan, ProbeDecl};
@@ -31,13 +34,7 @@ use resolver::ResolverLane;
 /// The descriptor.
 pub static SYSTEM: System = System {
     name: "dns",
-    probes: &[ProbeKind {
-        name: "dns",
-        area: Area::Dns,
-        schema: |generator| generator.subschema_for::<DnsOptions>(),
-        read: read::read,
-        open,
-    }],
+    probes: &[ProbeKind { name: "dns", area: Area::Dns, schema: DnsOptions::json_schema, read: read::read, open }],
     signals: signals::SIGNALS,
     rules: rules::RULES,
 };

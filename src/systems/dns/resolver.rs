@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::RecordType;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::net::Net;
 use crate::plan::{LaneDecl, SafeText};
@@ -46,7 +46,7 @@ impl ResolverLane {
     async fn answer(&self, deadline: Instant) -> Result<Look, Gap> {
         let resolvers = match self.resolver {
             Some(one) => vec![one],
-            None => system_resolvers().await?,
+            None => timeout_at(deadline, system_resolvers()).await.map_err(|_| Gap::from(Reason::TimedOut))??,
         };
         let mut failed: Option<Gap> = None;
         // As the C library does: the first, and the next where that one does not answer.

@@ -22,7 +22,7 @@ use super::faults::{gap_of, gap_of_io};
 use super::parse::Table;
 use super::stream::{Agreed, Budget, Guarded};
 use super::target::{ChannelBinding, Host, SslMode, Target};
-use crate::net::{self, Net, ServerKey, gap_of_tls};
+use crate::net::{self, Net, gap_of_tls};
 use crate::readiness::{Gap, Reason};
 
 /// The most rows that the answers of one look may have.
@@ -53,10 +53,10 @@ pub(super) struct How<'a> {
 /// The session's settings: bounded by the server as well as by us, and unable to write. Never used where a fence is
 /// verified.
 pub(super) fn session(statement: Duration) -> [(&'static str, String); 4] {
-    let ms = statement.as_millis().max(1).to_string();
     [
-        ("statement_timeout", ms.clone()),
-        ("lock_timeout", ms),
+        ("statement_timeout", statement.as_millis().max(1).to_string()),
+        // Shorter, so that one statement behind a lock leaves time for the others.
+        ("lock_timeout", (statement / 4).as_millis().max(1).to_string()),
         ("default_transaction_read_only", "on".to_owned()),
         ("jit", "off".to_owned()),
     ]
@@ -319,11 +319,6 @@ async fn drive(
         }
     })
     .await
-}
-
-/// The key under which a host's looks are counted.
-pub(super) fn server_key(host: &Host) -> ServerKey {
-    ServerKey::new(&host.name, host.port)
 }
 
 #[cfg(test)]

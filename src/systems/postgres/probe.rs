@@ -15,7 +15,7 @@ use super::options::{Mode, PostgresOptions};
 use super::parse::{self, Answers, Table};
 use super::queries::{Ask, REPLICATING, freshness};
 use super::target::{Host, SessionAttrs};
-use crate::net::{Net, resolve_secret};
+use crate::net::{Net, ServerKey, resolve_secret};
 use crate::plan::{LaneDecl, Now, Plan, ProbeDecl, SecretRef};
 use crate::readiness::{Gap, Reason};
 use crate::systems::{Lane, Look, Looking};
@@ -32,7 +32,7 @@ pub(super) fn open(_: &Plan, probe: &ProbeDecl, net: &Arc<Net>) -> Vec<Box<dyn L
         Box::new(ServerLane {
             net: Arc::clone(net),
             decl: decl.clone(),
-            params: params.and_then(Result::ok).unwrap_or_default(),
+            params: params.and_then(Result::ok),
             secret: options.password.clone(),
             query: match options.mode {
                 Mode::Replicating => None,
@@ -52,7 +52,8 @@ pub(super) fn open(_: &Plan, probe: &ProbeDecl, net: &Arc<Net>) -> Vec<Box<dyn L
 struct ServerLane {
     net: Arc<Net>,
     decl: LaneDecl,
-    params: Params,
+    /// `None` only where nobody checked the options.
+    params: Option<Params>,
     secret: Option<SecretRef>,
     /// The statement that dates a restored database; `None` for a replicating one.
     query: Option<String>,
@@ -68,6 +69,10 @@ struct ServerLane {
 /// A connection between two looks, with what it is known not to be allowed.
 struct Kept {
     connection: Connection,
+    /// Under which its looks are counted.
+    server: ServerKey,
+    /// Which role the server was wanted in.
+    wanted: SessionAttrs,
     denied: BTreeMap<Ask, Gap>,
 }
 
@@ -92,10 +97,11 @@ impl ServerLane {
     /// none behind.
     async fn work(&mut self, deadline: Instant) -> Result<Look, Gap> {
         if let Some(mut kept) = self.kept.take() {
+            let _permit = self.net.permit(&kept.server).await;
             self.stage = "the server answers";
             kept.connection.renew();
             match ask(self.query.as_deref(), self.timeout, &mut kept).await {
-                Ok(Asked { look, recovery, good }) if self.fits(recovery) => {
+                Ok(Asked { look, recovery, good }) if fits(kept.wanted, recovery) => {
                     self.kept = good.then_some(kept);
                     return Ok(look);
                 }
@@ -107,7 +113,10 @@ impl ServerLane {
             }
         }
         self.stage = "reading its configuration";
-        let gathered = libpq::gather(&self.params, self.env).await?;
+        let Some(params) = &self.params else {
+            return Err(Gap::new(Reason::Bug, "its address was not checked"));
+        };
+        let gathered = libpq::gather(params, self.env).await?;
         let passes: &[SessionAttrs] = match gathered.target.attrs {
             SessionAttrs::PreferStandby => &[SessionAttrs::Standby, SessionAttrs::Any],
             SessionAttrs::Any => &[SessionAttrs::Any],
@@ -123,13 +132,8 @@ impl ServerLane {
             }
         }
         for (n, (pass, host)) in tries.into_iter().enumerate() {
-            let mut until = client::share(deadline, count - n);
-            if count > 1
-                && let Some(most) = gathered.target.connect_timeout
-            {
-                until = until.min(Instant::now() + most);
-            }
-            let tried = tokio::time::timeout_at(until, self.try_host(&gathered, host, until)).await;
+            let until = client::share(deadline, count - n);
+            let tried = tokio::time::timeout_at(until, self.try_host(&gathered, pass, host, until)).await;
             let gap = match tried {
                 Ok(Ok((kept, Asked { look, recovery, good }))) if fits(pass, recovery) => {
                     self.kept = good.then_some(kept);
@@ -151,18 +155,17 @@ impl ServerLane {
         Err(failed.unwrap_or_else(|| Reason::NotConfigured.into()))
     }
 
-    fn fits(&self, recovery: Option<bool>) -> bool {
-        match self.params.get("target_session_attrs") {
-            Some("read-write" | "primary") => fits(SessionAttrs::Primary, recovery),
-            Some("read-only" | "standby" | "prefer-standby") => fits(SessionAttrs::Standby, recovery),
-            Some(_) | None => true,
-        }
-    }
-
-    async fn try_host(&mut self, gathered: &Gathered, host: &Host, deadline: Instant) -> Result<(Kept, Asked), Gap> {
+    async fn try_host(
+        &mut self,
+        gathered: &Gathered,
+        wanted: SessionAttrs,
+        host: &Host,
+        deadline: Instant,
+    ) -> Result<(Kept, Asked), Gap> {
         self.stage = "waiting for leave to ask";
         let net = Arc::clone(&self.net);
-        let _permit = net.permit(&client::server_key(host)).await;
+        let server = ServerKey::new(&host.name, host.port);
+        let _permit = net.permit(&server).await;
         self.stage = "reading its password";
         let (password, no_password) = self.password(gathered, host, deadline).await?;
         self.stage = "connecting";
@@ -172,14 +175,14 @@ impl ServerLane {
             password: password.as_ref(),
             // Below our own timeout, so that the server gives up first and says so.
             statement: self.timeout.mul_f64(0.9),
-            deadline,
+            deadline: gathered.target.connect_timeout.map_or(deadline, |most| deadline.min(Instant::now() + most)),
         };
         let connection = client::open(how, host).await.map_err(|gap| match no_password {
             Some(why) if gap.reason == Reason::SecretUnavailable => why,
             Some(_) | None => gap,
         })?;
         self.stage = "the server answers";
-        let mut kept = Kept { connection, denied: BTreeMap::new() };
+        let mut kept = Kept { connection, server, wanted, denied: BTreeMap::new() };
         let asked = ask(self.query.as_deref(), self.timeout, &mut kept).await?;
         Ok((kept, asked))
     }

@@ -133,6 +133,14 @@ fn judge_link(link: &str, servers: &[&Server], lane: &Subject, reading: &Reading
                 .next("restart it or take it out of the zone's NS records; the others carry the zone meanwhile")
         })
         .collect();
+    let unseen: Vec<String> =
+        off.iter().filter(|o| !seen.iter().any(|s| s.name == o.name)).map(|s| s.shown()).collect();
+    if !unseen.is_empty() {
+        let sentence = format!("nothing is known of {}: this machine has no route to it", list(&unseen));
+        let f = make(lane, Verdict::Unknown, "no-route", &sentence);
+        findings
+            .push(evidence(f).next("give this machine a route (IPv6?), or name reachable servers: servers = [...]"));
+    }
     if findings.is_empty() {
         let sentence = match good.len() {
             1 => format!("the one authoritative server of {link} answers"),
@@ -204,6 +212,16 @@ mod tests {
         assert_eq!(judged(&["ok", "no-route"]), ["ready authority-answers"]);
         assert_eq!(judged(&["no-route", "no-route"]), ["unknown no-route"]);
         assert_eq!(judged(&["timed-out", "no-route"]), ["not ready all-servers-timed-out"]);
+    }
+
+    #[test]
+    fn a_server_that_no_address_of_shows_is_unknown() {
+        let named = |mut row: Row, name: &str| {
+            row.0.insert("server".into(), crate::readiness::Value::text(name));
+            row
+        };
+        let rows = vec![named(server("10.0.0.1", "ok", None), "ns1"), named(server("::9", "no-route", None), "ns2")];
+        assert_eq!(Bench::new().servers(rows).judge(&Authority), ["unknown no-route"]);
     }
 
     #[test]

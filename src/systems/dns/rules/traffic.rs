@@ -61,6 +61,10 @@ fn judge(dns: &Dns, records: &[Answered], authoritative: bool) -> Option<Judged>
         let words = format!("that {} has no address", dns.record);
         return Some((Verdict::NotReady, "no-address", words, "add the record's A or AAAA"));
     }
+    if let Some(words) = servers_differ(dns, records) {
+        let next = "wait for the zone's transfer; if it lasts, see which server is behind: dns.serials";
+        return Some((Verdict::Degraded, "servers-differ", words, next));
+    }
     for place in [&v4, &v6] {
         if place.sites.len() > 1 {
             let words = format!("with {} at once", names(place));
@@ -96,6 +100,24 @@ fn judge(dns: &Dns, records: &[Answered], authoritative: bool) -> Option<Judged>
         ));
     }
     Some((Verdict::Ready, "names-site", format!("with {site}"), ""))
+}
+
+/// Where each authoritative server names one site, and not all the same: a change is on its way, or stuck.
+fn servers_differ(dns: &Dns, records: &[Answered]) -> Option<String> {
+    let mut servers: Vec<&str> = records.iter().flat_map(|r| r.servers.split(", ")).filter(|s| !s.is_empty()).collect();
+    servers.sort_unstable();
+    servers.dedup();
+    let of = |server: &str| {
+        let own = records.iter().filter(|r| r.servers.split(", ").any(|s| s == server));
+        place(dns, own).one().cloned()
+    };
+    let said: Vec<(&str, SiteId)> = servers.iter().map(|s| of(s).map(|site| (*s, site))).collect::<Option<_>>()?;
+    let (_, first) = said.first()?;
+    if said.iter().all(|(_, site)| site == first) {
+        return None;
+    }
+    let each: Vec<String> = said.iter().map(|(server, site)| format!("{site} ({server})")).collect();
+    Some(format!("differently: {}", list(&each)))
 }
 
 fn names(place: &Place) -> String {
@@ -151,6 +173,18 @@ mod tests {
         let of = |target: &str| Bench::by_name().answer("1.1.1.1", rows(target)).judge(&Traffic).join("; ");
         assert_eq!(of("lb.west.example.net"), "ready names-site");
         assert_eq!(of("lb.north.example.net"), "unknown unknown-address");
+    }
+
+    #[test]
+    fn a_change_that_not_every_server_has_is_no_mixture() {
+        let by = |(family, address): (&str, &str), servers| {
+            record(family, "shop.example.com", family, address, 20)
+                .with("servers", crate::readiness::Value::text(servers))
+        };
+        let of = |rows| Bench::new().chain(rows).judge(&Traffic);
+        assert_eq!(of(vec![by(E4, "a"), by(W4, "b"), by(E6, "a"), by(W6, "b")]), ["degraded servers-differ"]);
+        assert_eq!(of(vec![by(E4, "a, b"), by(W4, "a, b")]), ["not ready sites-mixed"]);
+        assert_eq!(of(vec![by(E4, "a, b"), by(E6, "a, b")]), ["ready names-site"]);
     }
 
     #[test]

@@ -129,15 +129,11 @@ fn from(
             make(Verdict::Ready, "streaming", &format!("{site} streams from {sender}")).because(&what, &sender, at)
         );
     };
-    let at_port = |s: &Server<'_>| match (port, s.server().rsplit_once(':').and_then(|(_, p)| p.parse::<i64>().ok())) {
-        (Some(a), Some(b)) => a == b,
-        (_, _) => true,
-    };
-    if primary.is_at(host.as_str()) && at_port(&primary) {
+    if primary.listens_at(host.as_str(), port) {
         return Ok(make(Verdict::Ready, "streaming", &format!("{site} streams from the primary in {}", primary.site))
             .because(&what, &sender, at));
     }
-    let upstream = |o: &Server<'_>| o.role() == Role::Standby && o.is_at(host.as_str()) && at_port(o);
+    let upstream = |o: &Server<'_>| o.role() == Role::Standby && o.listens_at(host.as_str(), port);
     if let Some(upstream) = standby.others().find(upstream) {
         let why = format!("{site} streams from the standby in {}, not from the primary", upstream.site);
         return Ok(make(Verdict::Ready, "cascade", &why).because(&what, &sender, at));

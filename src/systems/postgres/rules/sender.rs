@@ -36,9 +36,9 @@ impl Rule for Sender {
 /// Whether a standby streams from another standby.
 fn cascades(standby: Server<'_>, primary: Server<'_>) -> bool {
     let Some((Ok(Some(row)), _)) = standby.receiver() else { return false };
-    let Ok(Some(host)) = row.text("sender_host") else { return false };
-    !primary.is_at(host.as_str())
-        && standby.others().any(|o| o.role() == Role::Standby && o.host() != primary.host() && o.is_at(host.as_str()))
+    let (Ok(Some(host)), Ok(port)) = (row.text("sender_host"), row.int("sender_port")) else { return false };
+    !primary.listens_at(host.as_str(), port)
+        && standby.others().any(|o| o.role() == Role::Standby && o.listens_at(host.as_str(), port))
 }
 
 fn judge(primary: Server<'_>, standby: Server<'_>) -> Option<Finding> {

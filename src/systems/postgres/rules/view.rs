@@ -92,8 +92,14 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Whether `address`, as another server sees it, is this server: by name, by address, or by the address that the
-    /// server itself says it listens on.
+    /// Whether `address` and `port`, as another server sees them, are this server's. Several servers may share a host.
+    pub fn listens_at(self, address: &str, port: Option<i64>) -> bool {
+        let own = self.server().rsplit_once(':').and_then(|(_, p)| p.parse::<i64>().ok());
+        self.is_at(address) && port.is_none_or(|p| own.is_none_or(|o| o == p))
+    }
+
+    /// Whether `address`, as another server sees it, is this server's host: by name, by address, or by the address that
+    /// the server itself says it listens on.
     pub fn is_at(self, address: &str) -> bool {
         let own = self.text(&INSTANCE).is_some_and(|(i, _)| {
             i.strip_prefix(address).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', ' ', '/', '|', ']']))
