@@ -132,6 +132,20 @@ fn a_frozen_screen_stands_still_and_thaws_when_anything_gets_worse() {
 }
 
 #[test]
+fn a_frozen_screen_thaws_when_one_more_area_of_a_bad_plan_fails() {
+    let mut app = fixture::normal(80, 24);
+    typed(&mut app, "f", at(61));
+    // `reports` is not ready already, for its standby; now its backup cannot be seen either.
+    fixture::look(&mut app, "reports", Health::StandbyBroken, at(66));
+    app.settle(at(66));
+    assert!(app.view.frozen.is_some());
+    fixture::look(&mut app, "reports", Health::PrimaryGone, at(71));
+    fixture::look(&mut app, "reports", Health::BackupBlind, at(76));
+    app.settle(at(76));
+    assert!(app.view.frozen.is_none());
+}
+
+#[test]
 fn the_cursor_stays_on_its_plan_when_the_order_changes() {
     let mut app = fixture::normal(80, 24);
     typed(&mut app, "gjj", at(61));
