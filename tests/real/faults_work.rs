@@ -10,7 +10,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Duration, Instant, timeout};
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
-use crate::faults::dns::{CNAME, Dns, DnsServer, NXDOMAIN, Record, SERVFAIL};
+use crate::faults::dns::{Dns, DnsServer, NXDOMAIN, Record, SERVFAIL};
 use crate::faults::postgres::Pg;
 use crate::faults::proxy::{Mode, Proxy};
 use crate::faults::tls::{Authority, Certificate};
@@ -171,7 +171,7 @@ async fn certificates_fail_for_their_own_reason() {
 
 fn table() -> Vec<Record> {
     vec![
-        Record::pointer("shop.lab.test", CNAME, 60, "front.lab.test"),
+        Record::alias("shop.lab.test", 60, "front.lab.test"),
         Record::address("front.lab.test", 60, "192.0.2.10".parse().unwrap()),
         Record::soa("lab.test", 7, 5),
     ]

@@ -5,6 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "a test that cannot go on fails"
 )]
 
@@ -27,4 +28,5 @@ mod postgres;
 mod postgres_lane;
 mod postgres_peers;
 mod postgres_tls;
+mod round_trips;
 mod ssh;

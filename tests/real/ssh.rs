@@ -164,7 +164,7 @@ fn a_board_whose_session_is_cut_ends_and_spins_nothing() {
     let mark = config.display().to_string();
     // Cut on the server's side, by the client's death, and by a client that stops reading and is then cut.
     for cut in ["session", "client", "stalled"] {
-        let mut terminal = Terminal::open(&sshd, &lifeboat(&config));
+        let terminal = Terminal::open(&sshd, &lifeboat(&config));
         terminal.until_shows("lab");
         terminal.until_shows("ready");
         let client = terminal.child.process_id().unwrap();

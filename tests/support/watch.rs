@@ -31,7 +31,6 @@ struct Shared {
 #[derive(Debug)]
 pub struct Watch {
     shared: Arc<Shared>,
-    plans: Vec<Arc<Plan>>,
     // Dropped in the background: a look under way is not waited for.
     runtime: Option<tokio::runtime::Runtime>,
 }
@@ -52,16 +51,10 @@ impl Watch {
     /// Starts watching what this configuration says.
     pub fn start(configuration: &str) -> Self {
         let config = config::parse("test.toml", configuration).unwrap_or_else(|e| panic!("{e}"));
-        let plans = config.plans;
         let shared = Arc::new(Shared::default());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.spawn(drive(plans.clone(), Arc::clone(&shared)));
-        Self { shared, plans, runtime: Some(runtime) }
-    }
-
-    /// The plans.
-    pub fn plans(&self) -> &[Arc<Plan>] {
-        &self.plans
+        runtime.spawn(drive(config.plans, Arc::clone(&shared)));
+        Self { shared, runtime: Some(runtime) }
     }
 
     /// Waits until a judgement of this plan from now on shows it; gives how long that took. Fails the test with what was

@@ -13,15 +13,13 @@ use super::bytes::{before, garbage, hang, misbehave};
 use super::{Bytes, Seen, Server, Task};
 
 /// Record types (RFC 1035 section 3.2.2, RFC 3596).
-pub const A: u16 = 1;
-/// A name server.
-pub const NS: u16 = 2;
+const A: u16 = 1;
 /// Another name for it.
-pub const CNAME: u16 = 5;
+const CNAME: u16 = 5;
 /// The start of authority.
-pub const SOA: u16 = 6;
+const SOA: u16 = 6;
 /// An IPv6 address.
-pub const AAAA: u16 = 28;
+const AAAA: u16 = 28;
 
 /// Response codes (RFC 1035 section 4.1.1).
 pub const SERVFAIL: u8 = 2;
@@ -49,9 +47,9 @@ impl Record {
         Self { name: canonical(name), kind, ttl, data }
     }
 
-    /// A CNAME or an NS record.
-    pub fn pointer(name: &str, kind: u16, ttl: u32, target: &str) -> Self {
-        Self { name: canonical(name), kind, ttl, data: wire_name(target) }
+    /// A CNAME.
+    pub fn alias(name: &str, ttl: u32, target: &str) -> Self {
+        Self { name: canonical(name), kind: CNAME, ttl, data: wire_name(target) }
     }
 
     /// An SOA record with this serial and negative TTL.
@@ -88,8 +86,6 @@ pub enum Dns {
     Largest,
     /// The first so many datagrams are lost, then as the table says.
     Lose(usize),
-    /// As the table says, with every address TTL 0, as a resolver that serves expired answers gives.
-    Expired,
 }
 
 /// A server whose fault can be changed while it runs.
@@ -154,23 +150,22 @@ impl State {
     fn answer(&self, asked: &[u8], tcp: bool) -> Option<Vec<u8>> {
         let question = Question::read(asked)?;
         let records = self.records.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let honest = |ttl: Option<u32>| {
-            let (rcode, found) = find(&records, &question, ttl);
+        let honest = || {
+            let (rcode, found) = find(&records, &question);
             question.reply(rcode, false, self.authoritative, &found)
         };
         match self.what() {
-            Dns::Answer | Dns::Lose(_) => Some(honest(None)),
-            Dns::Expired => Some(honest(Some(0))),
+            Dns::Answer | Dns::Lose(_) => Some(honest()),
             Dns::Rcode(code) => Some(question.reply(code, false, self.authoritative, &[])),
             Dns::NoData => Some(question.reply(0, false, self.authoritative, &[])),
             Dns::Hang => None,
             Dns::Garbage => Some(garbage(512)),
             Dns::WrongId => {
-                let mut all = honest(None);
+                let mut all = honest();
                 all[0] ^= 0x55;
                 Some(all)
             }
-            Dns::Truncated if tcp => Some(honest(None)),
+            Dns::Truncated if tcp => Some(honest()),
             Dns::Largest if tcp => Some(question.largest(self.authoritative)),
             Dns::Truncated | Dns::Largest | Dns::TruncatedThen(_) => {
                 Some(question.reply(0, true, self.authoritative, &[]))
@@ -300,7 +295,7 @@ impl Question {
 }
 
 /// The response code and the records, CNAMEs followed.
-fn find(records: &[Record], question: &Question, ttl: Option<u32>) -> (u8, Vec<Record>) {
+fn find(records: &[Record], question: &Question) -> (u8, Vec<Record>) {
     let mut name = question.name.clone();
     let mut out = Vec::new();
     for _ in 0..16 {
@@ -316,9 +311,6 @@ fn find(records: &[Record], question: &Question, ttl: Option<u32>) -> (u8, Vec<R
         };
         out.push(alias.clone());
         name = unwire(&alias.data);
-    }
-    for record in &mut out {
-        record.ttl = ttl.unwrap_or(record.ttl);
     }
     (0, out)
 }

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Duration, sleep};
 
+use super::bytes::hang;
 use super::postgres::message;
 use super::{HUGE, Seen, Task, loopback};
 
@@ -182,6 +183,8 @@ impl Link {
                     }
                     sent += block.len() as u64;
                 }
+                hang(&mut from).await;
+                return false;
             }
         }
         false
@@ -224,7 +227,11 @@ impl Rewrite {
                     out.extend_from_slice(&message(b'D', &body));
                 }
                 (b'D', Mode::NoRows) => {}
-                (b'D', Mode::Huge) if self.flood.is_none() => self.flood = Some(one),
+                (b'D', Mode::Huge) => {
+                    // The rest of the answer never comes.
+                    self.flood = Some(one);
+                    return out;
+                }
                 _ => out.extend_from_slice(&one),
             }
         }

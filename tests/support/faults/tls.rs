@@ -53,12 +53,6 @@ impl Authority {
         path
     }
 
-    /// A server's certificate chain and key, PEM, with the dates of `which`.
-    pub fn server_pem(&self, which: Certificate) -> (String, String) {
-        let (params, key) = server_params(which);
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
-    }
-
     /// A server's side of TLS. `UnknownIssuer` is signed by an authority made on the spot.
     pub fn server(&self, which: Certificate) -> Arc<ServerConfig> {
         let stranger;

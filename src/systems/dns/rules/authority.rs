@@ -159,6 +159,8 @@ fn all(outcome: &str) -> (&'static str, &'static str) {
         "servfail" => ("all-servers-servfail", "answers SERVFAIL"),
         "dns-refused" => ("all-servers-refuse", "answers REFUSED"),
         NOT_AUTHORITATIVE => ("all-servers-lame", "answers without authority"),
+        "malformed" | "too-large" => ("all-servers-malformed", "answers nonsense"),
+        "reset" => ("all-servers-reset", "cuts the connection"),
         _ => ("all-servers-fail", "fails"),
     }
 }
@@ -172,6 +174,7 @@ fn one(outcome: &str) -> (&'static str, &'static str) {
         "dns-refused" => ("server-refuses", "answers REFUSED"),
         NOT_AUTHORITATIVE => ("server-lame", "answers without authority"),
         "malformed" | "too-large" => ("server-malformed", "answers nonsense"),
+        "reset" => ("server-reset", "cuts the connection"),
         _ => ("server-fails", "fails"),
     }
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::plan::{Area, Now, Plan, RuleId, Span};
-use crate::readiness::{About, Bearing, Facts, Finding, Gap, Reading, Row, Rule, Verdict};
+use crate::readiness::{About, Bearing, Facts, Finding, Gap, Reading, Reason, Row, Rule, Verdict};
 
 use super::super::signals::{ENDPOINTS, NO_ROUTE, OK, WRONG_STATUS};
 use super::{lanes_with, list, probe_of, unreadable, words};
@@ -105,7 +105,9 @@ fn answers(site: &str, visits: &[Visited], reading: &Reading, make: Make<'_>) ->
         }
         None => {
             let sentence = format!("{who} in {site}: {}", first.detail);
-            evidence(make(Verdict::Unknown, "endpoint-unseen", &sentence))
+            let same = bad.iter().all(|v| v.outcome == first.outcome);
+            let reason = Reason::ALL.iter().map(|r| r.code()).find(|code| same && *code == first.outcome);
+            evidence(make(Verdict::Unknown, reason.unwrap_or("endpoint-unseen"), &sentence))
                 .next("check from another machine whether it answers; this network, a firewall, or that host")
         }
     })
@@ -153,9 +155,10 @@ mod tests {
         assert_eq!(judged(&["status"]), "not ready endpoint-status");
         assert_eq!(judged(&["certificate-expired"]), "not ready certificate-expired");
         assert_eq!(judged(&["certificate-name"]), "not ready certificate-name");
-        assert_eq!(judged(&["timed-out"]), "unknown endpoint-unseen");
-        assert_eq!(judged(&["ok", "timed-out"]), "unknown endpoint-unseen");
-        assert_eq!(judged(&["unknown-issuer"]), "unknown endpoint-unseen");
+        assert_eq!(judged(&["timed-out"]), "unknown timed-out");
+        assert_eq!(judged(&["ok", "timed-out"]), "unknown timed-out");
+        assert_eq!(judged(&["unknown-issuer"]), "unknown unknown-issuer");
+        assert_eq!(judged(&["timed-out", "reset"]), "unknown endpoint-unseen");
         assert_eq!(judged(&["ok", "no-route"]), "unknown no-route");
     }
 

@@ -1,0 +1,75 @@
+//! What a look costs: a gate that needs no clock. And traffic that moves away from the database.
+
+use std::time::Duration;
+
+use lifeboat::readiness::{Situation, Verdict};
+
+use crate::faults::dns::{Dns, DnsServer, Record};
+use crate::faults::proxy::Proxy;
+use crate::lab_faults::{configuration, url};
+use crate::pg::PgPair;
+use crate::watch::{Watch, has};
+
+fn servers() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+fn table(address: &str) -> Vec<Record> {
+    vec![Record::address("shop.lab.test", 20, address.parse().unwrap()), Record::soa("lab.test", 1, 5)]
+}
+
+fn front_door(name: &DnsServer) -> String {
+    let port = name.addr.port();
+    format!(
+        "[[plan.probe]]\nname = \"front-door\"\nkind = \"dns\"\nrecord = \"shop.lab.test\"\nanswers = {{ east = \
+         [\"192.0.2.10\"], west = [\"198.51.100.10\"] }}\nservers = [\"127.0.0.1:{port}\"]\nresolvers = \
+         [\"127.0.0.1:{port}\"]\nmax_ttl = \"60s\"\n"
+    )
+}
+
+#[test]
+fn a_warm_look_at_postgres_is_one_round_trip_on_one_kept_connection() {
+    let runtime = servers();
+    let pair = PgPair::start();
+    let proxy = runtime.block_on(Proxy::start(([127, 0, 0, 1], pair.primary.port).into()));
+    let east = url(&pair.primary, "lifeboat").replace(&pair.primary.port.to_string(), &proxy.addr.port().to_string());
+    let watch = Watch::start(&configuration(&east, &url(&pair.standby, "lifeboat"), "30s"));
+    watch.until_ready("lab");
+    // Startup and the question: TCP's own round trip is not seen here, and trust asks for no password.
+    let east = |l: &&lifeboat::app::Polled| l.lane.subject.site.as_ref().is_some_and(|s| s.as_str() == "east");
+    let (before, looks) = (proxy.round_trips(), watch.looks().iter().filter(east).count() as u64);
+    assert!(before <= 1 + looks, "{before} round trips for {looks} looks, the first one cold");
+    watch
+        .until_looks("five more looks", Duration::from_secs(20), |l| l.iter().filter(east).count() as u64 >= looks + 5);
+    let (after, all) = (proxy.round_trips(), watch.looks().iter().filter(east).count() as u64);
+    // A look may be under way at either reading.
+    assert!(after - before <= all - looks + 1, "{} round trips for {} looks", after - before, all - looks);
+    assert_eq!(proxy.seen.connections(), 1);
+}
+
+#[test]
+fn traffic_that_leaves_the_database_behind_is_named() {
+    let runtime = servers();
+    let pair = PgPair::start();
+    let name = runtime.block_on(DnsServer::start(Dns::Answer, table("192.0.2.10"), true));
+    let text = configuration(&url(&pair.primary, "lifeboat"), &url(&pair.standby, "lifeboat"), "30s");
+    let text = text.replace("[\"replication\"]", "[\"replication\", \"dns\"]") + &front_door(&name);
+    let watch = Watch::start(&text);
+    watch.until_ready("lab");
+    name.publish(table("198.51.100.10"));
+    let took = watch.until("lab", "traffic and database disagree", Duration::from_secs(4), |s| {
+        matches!(s.situation, Situation::Disagree { .. }) && has(s, Verdict::NotReady, "situation", "disagree")
+    });
+    println!("traffic moved away: {took:?} of 4s");
+    name.publish(table("192.0.2.10"));
+    watch.until_ready("lab");
+
+    // One lost datagram in every look is asked again, and nothing is said about it.
+    let asked = name.seen.questions().len();
+    name.set(Dns::Lose(1));
+    let from = lifeboat::clock::now();
+    let before = watch.looks().len();
+    watch.until_looks("more looks", Duration::from_secs(20), |l| l.len() >= before + 12);
+    assert!(name.seen.questions().len() > asked);
+    assert!(watch.since("lab", from).iter().all(|m| m.status.readiness == Verdict::Ready));
+}
