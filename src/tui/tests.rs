@@ -463,13 +463,15 @@ mod properties {
                 let now = at(60 + i as u64);
                 update(&mut app, Stamped { at: now, event });
                 shot(&app, now);
+                // Until every plan was looked at, the cursor that nobody moved stays on the first row.
+                let fixed = app.view.chosen;
                 let (selected, finding, screen) =
                     (app.view.selected.clone(), app.view.finding.clone(), app.view.screen.clone());
                 let health = [Health::Fine, Health::ImageMissing, Health::BackupBlind, Health::StandbyBroken,
                     Health::PrimaryGone][usize::from(health)];
                 fixture::look(&mut app, fixture::PLANS[plan].0, health, now);
                 app.settle(now);
-                prop_assert_eq!(&app.view.selected, &selected);
+                prop_assert!(!fixed || app.view.selected == selected);
                 prop_assert_eq!(&app.view.screen, &screen);
                 if let Screen::Plan(id) = &screen {
                     let status = app.status(id).unwrap();
