@@ -135,7 +135,15 @@ pub fn worsened(old: &PlanStatus, new: &PlanStatus) -> bool {
         Gate::Unknown(_) => 2,
         Gate::No(_) => 3,
     };
+    let verdict = |v: Option<Verdict>| match v {
+        None | Some(Verdict::Ready) => 0,
+        Some(Verdict::Degraded) => 1,
+        Some(Verdict::Unknown) => 2,
+        Some(Verdict::NotReady) => 3,
+    };
     rank(new) < rank(old)
+        || Area::ALL.iter().any(|a| verdict(new.area(*a)) > verdict(old.area(*a)))
+        || (rpo(old).1 == Some(true) && rpo(new).1 != Some(true))
         || gate(&new.gates.failover) > gate(&old.gates.failover)
         || (new.situation.leads() && new.situation.words() != old.situation.words())
 }
@@ -239,7 +247,7 @@ pub fn face(status: &PlanStatus) -> Face {
 fn looking_words(status: &PlanStatus) -> String {
     let lanes: usize = status.plan.probes.iter().map(|p| p.lanes.len()).sum();
     let waiting = status.findings.iter().filter(|f| f.code == "never-read").count();
-    format!("looking: {} of {lanes} answered", lanes.saturating_sub(waiting))
+    format!("{} of {lanes} answered", lanes.saturating_sub(waiting))
 }
 
 fn why(status: &PlanStatus) -> String {

@@ -22,6 +22,7 @@ pub struct Model {
     rules: Vec<&'static dyn Rule>,
     charted: Vec<SignalId>,
     boot: SafeText,
+    watching: bool,
     plans: Vec<PlanModel>,
     by_id: HashMap<PlanId, usize>,
     changes: VecDeque<Change>,
@@ -85,6 +86,7 @@ impl Model {
             rules,
             charted,
             boot,
+            watching: false,
             plans: Vec::new(),
             by_id: HashMap::new(),
             changes: VecDeque::new(),
@@ -94,17 +96,25 @@ impl Model {
         }
     }
 
+    /// The same, for a session that shows what it judged until the next look: bounds then hold until that.
+    #[must_use]
+    pub fn watching(mut self) -> Self {
+        self.watching = true;
+        self
+    }
+
     /// Takes the plans; forgets whatever was there before.
     pub fn configure(&mut self, plans: Vec<Arc<Plan>>, now: Now) {
         self.by_id = plans.iter().enumerate().map(|(i, p)| (p.id.clone(), i)).collect();
         let rules = &self.rules;
-        let boot = &self.boot;
+        let (boot, watching) = (&self.boot, self.watching);
         self.plans = plans
             .into_iter()
             .map(|plan| {
                 let readings = Readings::default();
                 let clocks = HashMap::new();
-                let facts = Facts { plan: &plan, readings: &readings, clocks: &clocks, last_active: None, boot };
+                let facts =
+                    Facts { plan: &plan, readings: &readings, clocks: &clocks, last_active: None, boot, watching };
                 let status = Arc::new(judge(&plan, &facts, rules, None, now));
                 PlanModel {
                     readings,
@@ -262,6 +272,7 @@ impl Model {
                 clocks: &plan.clocks,
                 last_active: plan.last_active.as_ref(),
                 boot: &self.boot,
+                watching: self.watching,
             };
             let rate = plan.replay.values().filter_map(|r| r.rate).reduce(f64::min);
             let mut status = judge(&plan.plan, &facts, &self.rules, rate, now);

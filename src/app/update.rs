@@ -148,8 +148,11 @@ impl App {
             Some(frozen) => board::ordered(frozen.statuses.iter(), &view.filter, view.sort),
             None => board::ordered(self.model.statuses(), &view.filter, view.sort),
         };
-        if view.selected.is_none() {
+        if !view.chosen {
+            // Until every plan was looked at, the order is no order: the cursor stays on the first row, which then is the
+            // worst. From there on it stays on its plan.
             view.selected = view.shown.first().map(|s| s.plan.id.clone());
+            view.chosen = !view.shown.is_empty() && view.shown.iter().all(|s| board::face(s).readiness.is_some());
         }
         self.reframe();
     }
@@ -454,6 +457,7 @@ fn edge(app: &mut App, last: bool) {
 fn select(app: &mut App, row: usize) {
     if let Some(status) = app.view.shown.get(row) {
         app.view.selected = Some(status.plan.id.clone());
+        app.view.chosen = true;
     }
 }
 
@@ -514,6 +518,7 @@ fn open(app: &mut App, now: Now) -> Update {
 
 fn open_plan(app: &mut App, id: PlanId) {
     app.view.selected = Some(id.clone());
+    app.view.chosen = true;
     app.view.screen = Screen::Plan(id);
     app.view.finding = None;
     app.view.detail = 0;

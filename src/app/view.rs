@@ -121,6 +121,8 @@ pub struct View {
     pub overlay: Option<Overlay>,
     /// The selected plan.
     pub selected: Option<PlanId>,
+    /// Whether a person chose it, or every plan was looked at when it was taken: from then on no news moves it.
+    pub chosen: bool,
     /// The first row of the board that is drawn.
     pub top: usize,
     /// The selected finding of the open plan.
@@ -160,6 +162,7 @@ impl View {
             below: Screen::Board,
             overlay: None,
             selected: None,
+            chosen: false,
             top: 0,
             finding: None,
             detail: 0,

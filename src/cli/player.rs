@@ -46,7 +46,7 @@ fn on_terminal(args: &ReplayArgs, recording: Recording, plans: Vec<Arc<Plan>>) -
     terminal::watch()?;
     let mut terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout())))?;
     let size = terminal.size()?;
-    let mut app = App::new(live::model(recording.header.boot.clone()), size.width, size.height);
+    let mut app = App::new(live::model(recording.header.boot.clone()).watching(), size.width, size.height);
     if let Some(theme) = &args.look.theme {
         app.view.theme.clone_from(theme);
     }

@@ -51,7 +51,7 @@ pub fn fold<E>(
     plans: impl FnOnce(&Header) -> Result<Vec<Arc<Plan>>, E>,
 ) -> Result<(Model, Now), E> {
     let header = &recording.header;
-    let mut model = super::live::model(header.boot.clone());
+    let mut model = super::live::model(header.boot.clone()).watching();
     model.configure(plans(header)?, header.started);
     let mut at = header.started;
     for stamped in &recording.events {

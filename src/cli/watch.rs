@@ -59,7 +59,7 @@ pub type Load = Box<dyn FnOnce() -> Result<Loaded, Failure> + Send>;
 pub fn run(args: &WatchArgs, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     let (config, record) = (config.map(Path::to_path_buf), args.record.clone());
     let load: Load = Box::new(move || live::load(config.as_deref(), record.as_deref()));
-    Ok(watch(&args.look, live::model(crate::clock::boot_id()), load))
+    Ok(watch(&args.look, live::model(crate::clock::boot_id()).watching(), load))
 }
 
 /// Runs the board on whatever `load` brings; returns the exit status.

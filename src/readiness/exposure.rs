@@ -110,6 +110,9 @@ pub fn exposure(
             all.extend(made.or_else(|| of_restored(facts, probe, &lane.subject, to, now)));
         }
     }
+    if facts.watching {
+        all.iter_mut().for_each(|e| hold(facts, e));
+    }
     // Unknown first, then the largest.
     all.sort_by(|a, b| match (a.bound.span(), b.bound.span()) {
         (None, None) => a.probe.cmp(&b.probe),
@@ -145,6 +148,23 @@ fn of_restored(facts: &Facts<'_>, probe: &ProbeDecl, subject: &Subject, to: &Sit
         since,
         ..blank(facts, probe, to)
     })
+}
+
+/// Makes a bound hold until it is judged again: at the probe's next look, or a second later while it grows by itself. In
+/// whole seconds, so that a steady state looks steady.
+fn hold(facts: &Facts<'_>, exposure: &mut Exposure) {
+    let until = match facts.plan.probe(&exposure.probe) {
+        Some(probe) if !exposure.growing => probe.interval.0,
+        Some(_) | None => std::time::Duration::from_secs(1),
+    };
+    match &mut exposure.bound {
+        Bound::Zero | Bound::Unknown { .. } => {}
+        Bound::AtMost { span } | Bound::ByLastCommit { span } | Bound::ByContent { span } => {
+            let whole = span.0.saturating_add(until);
+            let rest = u64::from(whole.subsec_nanos() > 0);
+            *span = Span::secs(whole.as_secs().saturating_add(rest));
+        }
+    }
 }
 
 fn blank(facts: &Facts<'_>, probe: &ProbeDecl, to: &SiteId) -> Exposure {

@@ -180,6 +180,8 @@ pub struct Facts<'a> {
     pub last_active: Option<&'a (SiteId, Now)>,
     /// This machine's boot, as the LSN clock keys it.
     pub boot: &'a SafeText,
+    /// Whether what is judged now is shown until the next look. A bound must hold for as long as it is shown.
+    pub watching: bool,
 }
 
 impl<'a> Facts<'a> {

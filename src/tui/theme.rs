@@ -1,5 +1,7 @@
 //! From roles to what the terminal can show.
 
+use std::sync::LazyLock;
+
 use ratatui::style::{Color, Modifier, Style};
 use serde::{Deserialize, Serialize};
 
@@ -160,9 +162,11 @@ impl Theme {
     /// The embedded theme with this name; the default for a name that is none.
     #[must_use]
     pub fn named(name: &str, depth: Depth, ascii: bool) -> Self {
-        let text = if name == "mono" { MONO } else { DEFAULT };
-        // The embedded ones are tested; a plain screen is better than none.
-        Self::parse(text, depth, ascii).unwrap_or(Self { paints: Paints::default(), depth, ascii })
+        // Read once, not for every frame. The embedded ones are tested; a plain screen is better than none.
+        static READ: LazyLock<[Paints; 2]> =
+            LazyLock::new(|| [DEFAULT, MONO].map(|t| toml::from_str(t).unwrap_or_default()));
+        let [default, mono] = *READ;
+        Self { paints: if name == "mono" { mono } else { default }, depth, ascii }
     }
 
     /// Reads a theme.

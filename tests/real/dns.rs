@@ -111,7 +111,8 @@ impl Rig {
     /// The plan's status by these readings.
     fn status(&self, readings: &Readings) -> PlanStatus {
         let (clocks, boot) = (HashMap::new(), SafeText::default());
-        let facts = Facts { plan: &self.plan, readings, clocks: &clocks, last_active: None, boot: &boot };
+        let facts =
+            Facts { plan: &self.plan, readings, clocks: &clocks, last_active: None, boot: &boot, watching: false };
         judge(&self.plan, &facts, &systems::rules(), None, clock::now())
     }
 

@@ -252,3 +252,22 @@ fn a_primary_alone_is_not_ready_to_fail_over() {
         assert!(!matches!(status.gates.failover, Gate::Go | Gate::Consent(_)), "{}", tell(&status));
     }
 }
+
+/// A board shows a bound until its next judgement, so the bound must still hold at the last moment before that; a one-shot
+/// check says what was true when it looked.
+#[test]
+fn what_a_board_shows_holds_until_it_is_judged_again() {
+    for watching in [false, true] {
+        let mut world = World::healthy();
+        if watching {
+            world.model =
+                std::mem::replace(&mut world.model, Model::new(Vec::new(), [], "this boot".into())).watching();
+        }
+        let shown = world.run_to(40.0).exposure().and_then(|e| e.bound.span()).unwrap();
+        // The newest covered sample is of this round: what is committed from now on is lost with the primary.
+        let until_the_next_look = Duration::from_secs(5);
+        assert_eq!(shown.0 >= until_the_next_look, watching, "{shown}");
+        assert_eq!(shown.0.subsec_nanos() == 0, watching || shown.0.is_zero(), "{shown}");
+        assert_eq!(world.judged().readiness, Verdict::Ready);
+    }
+}

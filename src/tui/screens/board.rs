@@ -179,8 +179,14 @@ fn draw_row(pen: &mut Pen<'_>, status: &PlanStatus, c: &Columns, ages: &Ages, se
         };
         x += cells + 1;
     }
-    let why = why(status, &face, ages);
-    pen.put(x, 0, &why, u16::MAX, if face.readiness.is_none() { Role::Looking } else { Role::Plain });
+    let age = age(status, &face, ages);
+    let right = pen.cols().saturating_sub(1);
+    let room = right.saturating_sub(x + age.as_ref().map_or(0, |a| a.len() as u16 + 1));
+    pen.put(x, 0, &face.why, room, if face.readiness.is_none() { Role::Looking } else { Role::Plain });
+    // At the edge, so that an age that changes moves nothing else.
+    if let Some(age) = age {
+        pen.put_right(right, 0, &age, Role::Dim);
+    }
 }
 
 /// In minutes at the finest: a column that ticks would cost bytes and say nothing.
@@ -209,14 +215,11 @@ fn against(pen: &mut Pen<'_>, x: u16, cells: u16, (now, goal): &(String, String)
     }
 }
 
-/// The reason; with its age, where its evidence is older than a look and its age is still worth saying.
-fn why(status: &PlanStatus, face: &Face, ages: &Ages) -> String {
-    let Some(finding) = status.why().filter(|_| face.readiness.is_some()) else { return face.why.clone() };
+/// The age of the reason, where its evidence is older than a look should be.
+fn age(status: &PlanStatus, face: &Face, ages: &Ages) -> Option<String> {
+    let finding = status.why().filter(|_| face.readiness.is_some())?;
     let quiet = finding.probe.as_ref().and_then(|id| status.plan.probe(id)).map_or(60, |p| p.interval.0.as_secs() * 2);
-    match finding.oldest().and_then(|at| ages.beyond(at, std::time::Duration::from_secs(quiet))) {
-        Some(age) => format!("{age} ago: {}", face.why),
-        None => face.why.clone(),
-    }
+    finding.oldest().and_then(|at| ages.beyond(at, std::time::Duration::from_secs(quiet)))
 }
 
 /// Situation and gate lead; readiness that is gone does not.

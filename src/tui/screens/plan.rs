@@ -54,9 +54,7 @@ fn summary(status: &PlanStatus, ages: &Ages, cells: usize) -> Vec<Line> {
         (None, None) => first.push((format!("… {}   ", face.why), Role::Looking)),
     }
     if let Some(since) = status.since.filter(|_| face.readiness.is_some()) {
-        let age = ages.now().since(since);
-        let age = if age.as_secs() < 120 { "less than 2 min".to_owned() } else { ages.of(since) };
-        first.push((format!("for {age}   "), Role::Dim));
+        first.push((format!("since {}   ", since.wall.format("%H:%MZ")), Role::Dim));
     }
     let mark = if face.active_ok { "" } else { " ✖" };
     first.push((format!("active {}{mark}   ", face.active), Role::Plain));

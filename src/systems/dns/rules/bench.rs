@@ -124,7 +124,14 @@ impl Bench {
             readings.take(&lane, now(), values.iter().map(reading).collect());
         }
         let (clocks, boot) = (HashMap::new(), SafeText::default());
-        let facts = Facts { plan: &self.plan, readings: &readings, clocks: &clocks, last_active: None, boot: &boot };
+        let facts = Facts {
+            plan: &self.plan,
+            readings: &readings,
+            clocks: &clocks,
+            last_active: None,
+            boot: &boot,
+            watching: false,
+        };
         let found: Vec<Finding> =
             rule.applies(&self.plan).iter().flat_map(|about| rule.judge(&facts, about, now())).collect();
         for f in &found {
