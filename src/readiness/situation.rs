@@ -88,6 +88,8 @@ pub fn situation(facts: &Facts<'_>, active: &Active, now: Now) -> Situation {
         return Situation::SplitBrain { sites: sites.clone() };
     }
     match (&active.database, &active.traffic) {
+        // An earlier session saw it; this one has not heard of it yet, good or bad.
+        (ActiveSite::LastSeen(site), _) if unasked(facts, site, now) => Situation::Starting,
         (ActiveSite::LastSeen(site), _) => gone(facts, site.clone(), now),
         (ActiveSite::Unknown, _) => presumed(facts, now).map_or(Situation::Starting, |site| gone(facts, site, now)),
         (ActiveSite::Nowhere, _) => Situation::NoPrimary,
@@ -114,6 +116,11 @@ fn writers<'a>(facts: &'a Facts<'a>, now: Now) -> impl Iterator<Item = (LaneId, 
             Some((id, lane.subject.site.as_ref()?, seen))
         })
     })
+}
+
+/// Whether no look at the site's databases has come back yet.
+fn unasked(facts: &Facts<'_>, site: &SiteId, now: Now) -> bool {
+    writers(facts, now).filter(|(_, s, _)| *s == site).all(|(_, _, seen)| matches!(seen, Seen::Never))
 }
 
 /// Where the primary must be, though nobody ever saw it: every other site answers that it is a standby.

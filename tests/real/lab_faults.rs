@@ -4,7 +4,9 @@
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use lifeboat::app::History;
 use lifeboat::clock;
+use lifeboat::plan::{PlanId, SiteId};
 use lifeboat::readiness::{ActiveSite, Bound, Gate, PlanStatus, Situation, Verdict};
 
 use crate::faults::proxy::{Mode, Proxy};
@@ -372,6 +374,25 @@ fn a_standby_behind_a_firewall_and_a_cut() {
     named(&watch, "connections are cut", |s| has(s, Verdict::Unknown, "reach", "reset"));
     proxy.set(Mode::Pass);
     watch.until_ready("lab");
+}
+
+#[test]
+fn a_session_that_begins_does_not_miss_whom_it_has_not_asked_yet() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let pair = PgPair::start();
+    // A far primary: its first look takes longer than the standby's.
+    let proxy = runtime.block_on(Proxy::start(([127, 0, 0, 1], pair.primary.port).into()));
+    proxy.set(Mode::Delay(Duration::from_millis(150)));
+    let east = url(&pair.primary, "lifeboat").replace(&pair.primary.port.to_string(), &proxy.addr.port().to_string());
+    let seen = (SiteId::new("east"), clock::now(), clock::boot_id());
+    let past = History { active: [(PlanId::new("lab"), seen)].into(), ..History::default() };
+    let from = clock::now();
+    let watch = Watch::start_after(&configuration(&east, &url(&pair.standby, "lifeboat"), "30s"), past);
+    watch.until_ready("lab");
+    for moment in watch.since("lab", from) {
+        let calm = matches!(moment.status.situation, Situation::Starting | Situation::Normal);
+        assert!(calm, "{}", crate::watch::describe(&moment.status));
+    }
 }
 
 #[test]

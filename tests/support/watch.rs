@@ -3,7 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lifeboat::app::{Model, Polled};
+use lifeboat::app::{History, Model, Polled};
 use lifeboat::collect;
 use lifeboat::net::Net;
 use lifeboat::plan::{Now, Plan, PlanId};
@@ -50,10 +50,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Watch {
     /// Starts watching what this configuration says.
     pub fn start(configuration: &str) -> Self {
+        Self::start_after(configuration, History::default())
+    }
+
+    /// The same, with what earlier sessions saw.
+    pub fn start_after(configuration: &str, past: History) -> Self {
         let config = config::parse("test.toml", configuration).unwrap_or_else(|e| panic!("{e}"));
         let shared = Arc::new(Shared::default());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.spawn(drive(config.plans, Arc::clone(&shared)));
+        runtime.spawn(drive(config.plans, past, Arc::clone(&shared)));
         Self { shared, runtime: Some(runtime) }
     }
 
@@ -119,10 +124,11 @@ impl Watch {
     }
 }
 
-async fn drive(plans: Vec<Arc<Plan>>, shared: Arc<Shared>) {
+async fn drive(plans: Vec<Arc<Plan>>, past: History, shared: Arc<Shared>) {
     let signals = SYSTEMS.iter().flat_map(|s| s.signals);
     let mut model = Model::new(systems::rules(), signals, clock::boot_id());
     model.configure(plans.clone(), clock::now());
+    model.remember(past);
     let (sender, mut inbox) = tokio::sync::mpsc::channel(4096);
     let _supervisor = collect::start(&plans, &Net::new(), &sender);
     loop {
