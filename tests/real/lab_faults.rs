@@ -396,6 +396,29 @@ fn a_session_that_begins_does_not_miss_whom_it_has_not_asked_yet() {
 }
 
 #[test]
+fn a_standby_that_restarts_without_its_primary_has_lost_nothing() {
+    let pair = PgPair::start();
+    let watch = watch(&pair);
+    pair.primary.sql("CREATE TABLE t AS SELECT generate_series(1, 20000) AS n");
+    pair.in_step();
+    // The primary's last position must be in the history.
+    let before = watch.looks().len();
+    watch.until_looks("the primary's position after that", Duration::from_secs(10), |l| l.len() >= before + 4);
+    pair.primary.stop("immediate");
+    pair.standby.stop("fast");
+    pair.standby.start();
+    // Trap 13: by its receive position alone, megabytes would be missing. Trap 1: the last commit's time is NULL.
+    let lies = "SELECT pg_last_wal_receive_lsn() IS NULL OR pg_last_wal_receive_lsn() < pg_last_wal_replay_lsn()";
+    assert_eq!(pair.standby.sql(lies), "t");
+    watch.until("lab", "the primary is down, and next to nothing is missing", Duration::from_secs(10), |s| {
+        let exposure = s.exposure();
+        matches!(s.situation, Situation::PrimaryDown { .. })
+            && exposure.is_some_and(|e| e.missing.is_some_and(|m| m.0 < 1024) && e.growing)
+            && bounded_by_rpo(s)
+    });
+}
+
+#[test]
 fn a_standby_that_refuses_to_be_hot() {
     let pair = PgPair::start();
     pair.standby.stop("fast");

@@ -30,3 +30,4 @@ mod postgres_peers;
 mod postgres_tls;
 mod round_trips;
 mod ssh;
+mod traps;
