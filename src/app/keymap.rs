@@ -148,10 +148,15 @@ pub static KEYMAP: &[Binding] = &[
     bind(&[ch('S')], TARGETS, Action::Switchover, "guided switchover of the selected plan", "switchover", ""),
 ];
 
+/// The keys of this session: all, or with `--read-only` none that is dangerous.
+pub fn bound(read_only: bool) -> impl Iterator<Item = &'static Binding> {
+    KEYMAP.iter().filter(move |b| !(read_only && b.action.dangerous()))
+}
+
 /// What a key does here; `None` where it does nothing.
 #[must_use]
-pub fn lookup(mode: Mode, key: Key) -> Option<Action> {
-    KEYMAP.iter().find(|b| b.modes.contains(&mode) && b.keys.contains(&key)).map(|b| b.action)
+pub fn lookup(mode: Mode, key: Key, read_only: bool) -> Option<Action> {
+    bound(read_only).find(|b| b.modes.contains(&mode) && b.keys.contains(&key)).map(|b| b.action)
 }
 
 /// Why an action cannot be had now; `None` where it can.
@@ -237,10 +242,21 @@ mod tests {
     }
 
     #[test]
+    fn a_read_only_session_binds_no_dangerous_key() {
+        for binding in KEYMAP.iter().filter(|b| b.action.dangerous()) {
+            for (mode, key) in binding.modes.iter().flat_map(|m| binding.keys.iter().map(move |k| (*m, *k))) {
+                assert_eq!(lookup(mode, key, false), Some(binding.action));
+                assert_eq!(lookup(mode, key, true), None);
+            }
+        }
+        assert!(bound(true).all(|b| !b.action.dangerous()));
+    }
+
+    #[test]
     fn text_modes_leave_characters_to_the_text() {
         for mode in [Mode::Filter, Mode::Palette] {
             for c in ' '..='~' {
-                assert_eq!(lookup(mode, ch(c)), None, "{c}");
+                assert_eq!(lookup(mode, ch(c), false), None, "{c}");
             }
         }
     }
@@ -248,8 +264,8 @@ mod tests {
     #[test]
     fn every_screen_can_be_left_and_every_line_says_what_it_does() {
         for mode in ALL {
-            assert_eq!(lookup(*mode, ctrl('c')), Some(Action::Quit));
-            assert!(lookup(*mode, k(KeyCode::Esc)).is_some());
+            assert_eq!(lookup(*mode, ctrl('c'), true), Some(Action::Quit));
+            assert!(lookup(*mode, k(KeyCode::Esc), true).is_some());
         }
         assert!(KEYMAP.iter().all(|b| !b.help.is_empty()));
     }

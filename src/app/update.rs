@@ -284,7 +284,7 @@ pub fn update(app: &mut App, stamped: Stamped) -> Update {
 fn on_key(app: &mut App, key: Key, now: Now) -> Update {
     let mode = app.view.mode();
     let had_message = app.view.message.take().is_some();
-    let out = match keymap::lookup(mode, key) {
+    let out = match keymap::lookup(mode, key, app.view.read_only) {
         Some(action) => act(app, action, now),
         None => match (key, &mut app.view.overlay) {
             (Key { code: KeyCode::Char(c), ctrl: false }, Some(Overlay::Filter { .. })) => {

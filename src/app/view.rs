@@ -119,6 +119,8 @@ pub struct View {
     pub below: Screen,
     /// What lies over it.
     pub overlay: Option<Overlay>,
+    /// Whether no dangerous key is bound.
+    pub read_only: bool,
     /// The selected plan.
     pub selected: Option<PlanId>,
     /// Whether a person chose it, or every plan was looked at when it was taken: from then on no news moves it.
@@ -161,6 +163,7 @@ impl View {
             screen: Screen::Board,
             below: Screen::Board,
             overlay: None,
+            read_only: false,
             selected: None,
             chosen: false,
             top: 0,

@@ -59,17 +59,17 @@ pub type Load = Box<dyn FnOnce() -> Result<Loaded, Failure> + Send>;
 pub fn run(args: &WatchArgs, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     let (config, record) = (config.map(Path::to_path_buf), args.record.clone());
     let load: Load = Box::new(move || live::load(config.as_deref(), record.as_deref()));
-    Ok(watch(&args.look, live::model(crate::clock::boot_id()).watching(), load))
+    Ok(watch(args, live::model(crate::clock::boot_id()).watching(), load))
 }
 
 /// Runs the board on whatever `load` brings; returns the exit status.
 #[must_use]
-pub fn watch(options: &LookArgs, model: Model, load: Load) -> ExitCode {
+pub fn watch(args: &WatchArgs, model: Model, load: Load) -> ExitCode {
     if !terminal::usable() {
         tell("lifeboat: the board needs a terminal; for one sweep in text or JSON, use lifeboat check");
         return ExitCode::from(EXIT_USAGE);
     }
-    let end = on_terminal(options, model, load);
+    let end = on_terminal(args, model, load);
     for words in terminal::last_words() {
         tell(&format!("lifeboat: {words}"));
     }
@@ -95,13 +95,15 @@ fn tell(text: &str) {
 }
 
 /// Everything between taking the terminal and giving it back.
-fn on_terminal(options: &LookArgs, model: Model, load: Load) -> io::Result<End> {
+fn on_terminal(args: &WatchArgs, model: Model, load: Load) -> io::Result<End> {
+    let options = &args.look;
     let look = look(options);
     let guard = Guard::take()?;
     let out = BufWriter::with_capacity(1 << 16, io::stdout());
     let mut terminal = Terminal::new(CrosstermBackend::new(out))?;
     let size = terminal.size()?;
     let mut app = App::new(model, size.width, size.height);
+    app.view.read_only = args.read_only;
     if let Some(theme) = &options.theme {
         app.view.theme.clone_from(theme);
     }

@@ -62,7 +62,7 @@ pub fn open(dir: &Path) -> Result<Store, StoreError> {
 /// Opens the history with other limits than the usual ones.
 ///
 /// # Errors
-/// As [`open`].
+/// As [`open()`].
 pub fn open_with(dir: &Path, limits: Limits) -> Result<Store, StoreError> {
     let (path, writer, notes) = open::prepare(dir, &limits)?;
     let reader = open::reader(&path)?;

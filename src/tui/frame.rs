@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 
 use crate::app::board::{Ages, Sort, looking};
-use crate::app::keymap::{self, KEYMAP};
+use crate::app::keymap;
 use crate::app::palette;
 use crate::app::view::{Mode, Overlay, Screen};
 use crate::app::{App, Stage};
@@ -164,8 +164,9 @@ fn footer(pen: &mut Pen<'_>, app: &App, y: u16) {
         pen.put(1, y, &message.text, cols.saturating_sub(2), Role::Accent);
         return;
     }
-    let danger: Vec<_> =
-        KEYMAP.iter().filter(|b| b.action.dangerous() && b.modes.contains(&mode) && !b.footer.is_empty()).collect();
+    let danger: Vec<_> = keymap::bound(app.view.read_only)
+        .filter(|b| b.action.dangerous() && b.modes.contains(&mode) && !b.footer.is_empty())
+        .collect();
     let mut right = Line::new();
     let mut why = None;
     for binding in &danger {
@@ -177,9 +178,12 @@ fn footer(pen: &mut Pen<'_>, app: &App, y: u16) {
     if let Some(why) = why {
         right.push((format!("off: {why} "), Role::Dim));
     }
+    if app.view.read_only {
+        right.push(("read-only ".into(), Role::Dim));
+    }
     let cells = |line: &Line| u16::try_from(line.iter().map(|(t, _)| width(t)).sum::<usize>()).unwrap_or(u16::MAX);
     let mut left = Line::new();
-    for binding in KEYMAP.iter().filter(|b| !b.footer.is_empty() && b.modes.contains(&mode) && !b.action.dangerous()) {
+    for binding in keymap::bound(true).filter(|b| !b.footer.is_empty() && b.modes.contains(&mode)) {
         let key = binding.keys.first().map(|k| keymap::name(*k)).unwrap_or_default();
         left.push((format!("{key} "), Role::Accent));
         left.push((format!("{}  ", binding.footer), Role::Plain));

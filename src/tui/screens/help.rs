@@ -1,7 +1,7 @@
 //! Every key, made from the key table.
 
 use crate::app::App;
-use crate::app::keymap::{self, KEYMAP};
+use crate::app::keymap;
 use crate::app::view::Mode;
 use crate::readiness::Verdict;
 use crate::tui::theme::{Role, glyph};
@@ -31,7 +31,7 @@ pub fn draw(pen: &mut Pen<'_>, app: &App) {
     signs.push(("… looking".into(), Role::Looking));
     lines.push(signs);
     lines.push(Line::new());
-    for binding in KEYMAP {
+    for binding in keymap::bound(app.view.read_only) {
         let keys: Vec<String> = binding.keys.iter().map(|k| keymap::name(*k)).collect();
         let place = if binding.modes.len() >= 4 {
             "everywhere".to_owned()

@@ -21,7 +21,7 @@ const CHART: usize = 6;
 /// Draws a plan.
 pub fn draw(pen: &mut Pen<'_>, app: &App, status: &PlanStatus, ages: &Ages, drawn: &mut Drawn) {
     let (cols, rows) = (pen.cols(), pen.rows());
-    let head = summary(status, ages, usize::from(cols.saturating_sub(2)));
+    let head = summary(status, usize::from(cols.saturating_sub(2)));
     let mut y = 0;
     for line in head.iter().take(usize::from(rows / 3).max(1)) {
         pen.line(1, y, line);
@@ -45,7 +45,7 @@ pub fn draw(pen: &mut Pen<'_>, app: &App, status: &PlanStatus, ages: &Ages, draw
 }
 
 /// Readiness or situation, where it is active, what it promises.
-fn summary(status: &PlanStatus, ages: &Ages, cells: usize) -> Vec<Line> {
+fn summary(status: &PlanStatus, cells: usize) -> Vec<Line> {
     let face = face(status);
     let mut first = Line::new();
     match (&face.situation, face.readiness) {
