@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # The tests.
 #
-#   tests/all.sh          installs what the real servers need (Debian, as root), then runs fast and real
+#   tests/all.sh          installs what the real servers need (Debian, as root), then runs everything
 #   tests/all.sh fast     needs nothing but Rust: units, documentation, fast, scenarios
 #   tests/all.sh real     against real servers on loopback, and the program in a terminal; installs what is missing
-#   tests/all.sh slow     the tests that take minutes; installs what is missing
+#   tests/all.sh slow     ten minutes of load on a healthy pair; installs what is missing
 #
+# `real` keeps a healthy pair under load for one minute, everything for ten, beside the other tests.
 # A server that is missing fails a test; nothing is skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -85,11 +86,11 @@ real() {
 
 slow() {
   section "packages" install
-  section "slow" cargo test --locked --test real --test pty -- --ignored
+  section "ten minutes" env LIFEBOAT_MINUTES=10 cargo test --locked --test real minutes_of_everything_healthy
 }
 
 case $what in
-  all) fast; real; printf '\nThe tests that take minutes run with: tests/all.sh slow\n' ;;
+  all) fast; LIFEBOAT_MINUTES=10 real ;;
   fast | real | slow) "$what" ;;
   *) echo "usage: tests/all.sh [fast|real|slow]" >&2; exit 64 ;;
 esac
