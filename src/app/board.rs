@@ -288,13 +288,8 @@ fn rpo(status: &PlanStatus) -> (String, Option<bool>) {
         Bound::Zero => ("0".into(), Some(true)),
         Bound::Unknown { .. } => ("?".into(), None),
         Bound::AtMost { span } | Bound::ByLastCommit { span } | Bound::ByContent { span } => {
-            // Rounded up to whole intervals while all is well: a bound may be shown looser, never tighter, and then
-            // it stays still from look to look.
-            let interval = status.plan.probe(&e.probe).map_or(1, |p| p.interval.0.as_secs()).max(1);
-            let secs = span.0.as_secs() + u64::from(span.0.subsec_nanos() > 0);
+            let shown = Span::secs(span.0.as_secs() + u64::from(span.0.subsec_nanos() > 0));
             let within = *span <= e.goal;
-            let loose = Span::secs(secs.div_ceil(interval).max(1) * interval);
-            let shown = if e.growing || !within || loose > e.goal { Span::secs(secs) } else { loose };
             (format!("<={shown}"), Some(within))
         }
     }

@@ -229,7 +229,7 @@ pub fn looks(plan: &Plan, health: Health, now: Now) -> Vec<Polled> {
 /// A session before the configuration is read.
 pub fn reading(cols: u16, rows: u16) -> App {
     let rules: Vec<&'static dyn Rule> = vec![&SAYS_RULE];
-    App::new(Model::new(rules, [], "boot".into()), cols, rows)
+    App::new(Model::new(rules, [], "boot".into()).watching(), cols, rows)
 }
 
 /// A session with plans, before any look.

@@ -153,6 +153,11 @@ async fn a_frozen_server_costs_the_deadline_and_no_more() {
     one.server.signal("STOP");
     // The kernel accepts for it; nobody answers.
     assert_eq!(reason_of(&url).await, Reason::TimedOut);
+    // Whoever is in already is answered by a process of its own; that nobody else gets in must be seen all the same.
+    let seen = look(&mut *kept).await;
+    assert_eq!(*seen.ok(&common::WRITABLE), Value::Bool(true));
+    let accepts = seen.of(&pg::ACCEPTS).as_ref().map_err(|g| g.reason);
+    assert_eq!(accepts.err(), Some(Reason::TimedOut), "new sessions get no answer");
     one.server.signal("CONT");
     look(&mut *kept).await.all_good();
 }

@@ -65,6 +65,7 @@ pub fn common(site: &str) -> BTreeMap<SignalId, Answer> {
     put(pg::UNLOGGED, Value::Int(0));
     put(pg::SUBSCRIPTIONS, Value::Rows(Vec::new()));
     put(pg::SESSIONS, Value::Int(12));
+    put(pg::ACCEPTS, Value::Bool(true));
     put(pg::SYNC_WAITS, Value::Rows(vec![row(&[("count", Value::Int(0)), ("oldest", Value::Null)])]));
     v
 }

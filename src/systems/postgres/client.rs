@@ -33,6 +33,8 @@ pub(super) struct Connection {
     client: tokio_postgres::Client,
     driver: tokio_postgres::Connection<Empty, Guarded>,
     budget: Budget,
+    /// Where it leads.
+    pub(super) address: std::net::SocketAddr,
     /// Whether the server (or the pooler before it) took our session's settings.
     pub(super) settings_taken: bool,
     /// Its version as `server_version_num`, or the oldest that we know where it does not say.
@@ -161,7 +163,7 @@ async fn open_with(
     match config.connect_raw(tokio::io::empty(), Agreed(stream)).await {
         Ok((client, driver)) => {
             let version = driver.parameter("server_version").and_then(version_num).unwrap_or(130_000);
-            Ok(Connection { client, driver, budget, settings_taken: settings, version })
+            Ok(Connection { client, driver, budget, address, settings_taken: settings, version })
         }
         // Poolers refuse startup options (protocol violation); the settings then go with each message.
         Err(e) if settings && e.code().is_some_and(|c| c.code() == "08P01") => {
@@ -171,10 +173,32 @@ async fn open_with(
     }
 }
 
+/// The request for TLS that opens a connection (PostgreSQL's documentation, "SSLRequest").
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+
+/// Whether the server lets new sessions in: begins a connection, has it answered by a process of its own, and leaves
+/// before saying who it is, which servers do not log.
+///
+/// # Errors
+/// `TimedOut` where it is accepted by the kernel and answered by nobody: the postmaster hangs.
+pub(super) async fn knock(address: std::net::SocketAddr, deadline: Instant) -> Result<(), Gap> {
+    let knocked = async {
+        let mut tcp = net::connect(address, deadline).await?;
+        tcp.write_all(&SSL_REQUEST).await.map_err(|e| gap_of_io(&e))?;
+        match tcp.read_u8().await.map_err(|e| gap_of_io(&e))? {
+            b'S' | b'N' => Ok(()),
+            b'E' => Err(Gap::new(Reason::QueryFailed, "the server turns new sessions away: see its log")),
+            _ => Err(Gap::new(Reason::Malformed, "the peer does not speak PostgreSQL's protocol")),
+        }
+    };
+    let silent = || Gap::new(Reason::TimedOut, "new sessions get no answer; those that are open live on");
+    tokio::time::timeout_at(deadline, knocked).await.unwrap_or_else(|_| Err(silent()))
+}
+
 /// Asks for TLS (PostgreSQL's documentation, "SSL Session Encryption") and shakes hands.
 async fn encrypt(how: How<'_>, host: &Host, mut tcp: TcpStream, budget: &Budget) -> Result<Guarded, Gap> {
     let broken = |e: std::io::Error| gap_of_io(&e);
-    tcp.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).await.map_err(broken)?;
+    tcp.write_all(&SSL_REQUEST).await.map_err(broken)?;
     match tcp.read_u8().await.map_err(broken)? {
         b'S' => {}
         b'N' if how.target.sslmode == SslMode::Prefer => return Ok(Guarded::plain(tcp, budget.clone())),

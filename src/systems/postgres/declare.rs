@@ -65,7 +65,7 @@ fn lanes(context: &ReadContext<'_>, options: &PostgresOptions, faults: &mut Vec<
             subject: Subject::site(SiteId::new(site)),
             server: SafeText::new(&params.server()),
             expects: match options.mode {
-                Mode::Replicating => parse::expected(),
+                Mode::Replicating => parse::expected().into_iter().chain([signals::ACCEPTS]).collect(),
                 Mode::Restored => signals::RESTORED.iter().map(|s| s.id.clone()).collect(),
             },
         });

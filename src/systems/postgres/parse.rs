@@ -218,10 +218,11 @@ pub fn replicating(answers: &Answers, asked: Now, answered: Now) -> Vec<Observed
     out
 }
 
-/// Every signal of a look at a replicating server: all but what is derived.
+/// Every signal that the answers of a look at a replicating server bring: all but what is derived, and what another
+/// connection shows.
 #[must_use]
 pub fn expected() -> Vec<SignalId> {
-    s::SIGNALS.iter().map(|s| s.id.clone()).filter(|id| *id != common::EXPOSURE).collect()
+    s::SIGNALS.iter().map(|s| s.id.clone()).filter(|id| ![common::EXPOSURE, s::ACCEPTS].contains(id)).collect()
 }
 
 /// Every signal of a database that is restored from dumps: `head` is one row of version and clock, `fresh` the answer to

@@ -14,10 +14,11 @@ use super::libpq::{self, Gathered};
 use super::options::{Mode, PostgresOptions};
 use super::parse::{self, Answers, Table};
 use super::queries::{Ask, REPLICATING, freshness};
+use super::signals;
 use super::target::{Host, SessionAttrs};
 use crate::net::{Net, ServerKey, resolve_secret};
 use crate::plan::{LaneDecl, Now, Plan, ProbeDecl, SecretRef};
-use crate::readiness::{Gap, Reason};
+use crate::readiness::{Gap, Reason, Value};
 use crate::systems::{Lane, Look, Looking};
 
 /// How often what is left of a message may be sent again in one look, after a statement of it failed.
@@ -100,9 +101,14 @@ impl ServerLane {
             let _permit = self.net.permit(&kept.server).await;
             self.stage = "the server answers";
             kept.connection.renew();
-            match ask(self.query.as_deref(), self.timeout, &mut kept).await {
-                Ok(Asked { look, recovery, good }) if fits(kept.wanted, recovery) => {
+            // Given up before the look is, so that what the kept connection says is not lost with it.
+            let patience = deadline.checked_sub(self.timeout / 10).unwrap_or(deadline);
+            let knock = client::knock(kept.connection.address, patience);
+            let (asked, knocked) = tokio::join!(ask(self.query.as_deref(), self.timeout, &mut kept), knock);
+            match asked {
+                Ok(Asked { mut look, recovery, good }) if fits(kept.wanted, recovery) => {
                     self.kept = good.then_some(kept);
+                    look.push(&signals::ACCEPTS, knocked.map(|()| Value::Bool(true)));
                     return Ok(look);
                 }
                 // Another role than was asked for: look for a server that has it.
@@ -135,8 +141,9 @@ impl ServerLane {
             let until = client::share(deadline, count - n);
             let tried = tokio::time::timeout_at(until, self.try_host(&gathered, pass, host, until)).await;
             let gap = match tried {
-                Ok(Ok((kept, Asked { look, recovery, good }))) if fits(pass, recovery) => {
+                Ok(Ok((kept, Asked { mut look, recovery, good }))) if fits(pass, recovery) => {
                     self.kept = good.then_some(kept);
+                    look.push(&signals::ACCEPTS, Ok(Value::Bool(true)));
                     return Ok(look);
                 }
                 Ok(Ok(_)) => {

@@ -53,6 +53,10 @@ pub const CONFLICTS: SignalId = SignalId::new("postgres.conflicts");
 /// Client sessions (`pg_stat_activity`, `backend_type = 'client backend'`), our own excluded.
 pub const SESSIONS: SignalId = SignalId::new("postgres.sessions");
 
+/// Whether the server lets new sessions in: another connection is begun beside the one that is kept. A frozen postmaster
+/// keeps its old sessions alive, and nobody who reconnects gets in.
+pub const ACCEPTS: SignalId = SignalId::new("postgres.accepts");
+
 /// Every signal of a replicating server, with unit and meaning.
 pub const SIGNALS: &[Signal] = &[
     Signal::new(WRITABLE, "yes/no", "the server is not in recovery, so it takes writes"),
@@ -80,6 +84,7 @@ pub const SIGNALS: &[Signal] = &[
     Signal::new(SUBSCRIPTIONS, "rows", "enabled subscriptions"),
     Signal::charted(CONFLICTS, "count", "queries cancelled by recovery conflicts"),
     Signal::charted(SESSIONS, "count", "client sessions"),
+    Signal::new(ACCEPTS, "yes/no", "the server lets new sessions in"),
     Signal::charted(EXPOSURE, "s", "upper bound of what would be lost"),
 ];
 
@@ -88,4 +93,5 @@ pub const RESTORED: &[Signal] = &[
     Signal::new(FRESH_AS_OF, "time", "the newest change that the database holds, by its own content"),
     Signal::new(VERSION, "count", "server_version_num"),
     Signal::charted(SKEW, "s", "how far the server's clock is ahead of ours"),
+    Signal::new(ACCEPTS, "yes/no", "the server lets new sessions in"),
 ];

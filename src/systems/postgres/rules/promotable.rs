@@ -4,7 +4,7 @@ use crate::plan::{Now, Plan, RuleId};
 use crate::readiness::signals::{RECEIVED, SYSTEM_ID};
 use crate::readiness::{About, Facts, Finding, Proof, Rule, Verdict};
 use crate::systems::postgres::options::Mode;
-use crate::systems::postgres::signals::MAY_PROMOTE;
+use crate::systems::postgres::signals::{ACCEPTS, MAY_PROMOTE};
 
 use super::view::{Server, servers};
 
@@ -32,6 +32,8 @@ impl Rule for Promotable {
 fn judge(standby: Server<'_>) -> Option<Finding> {
     let (received, at) = standby.lsn(&RECEIVED)?;
     let (system, then) = standby.text(&SYSTEM_ID)?;
+    // A frozen postmaster answers on the connection that is kept, and to nobody else.
+    let (true, _) = standby.bool(&ACCEPTS)? else { return None };
     let site = standby.site;
     let finding = standby
         .finding(ID, Verdict::Ready, "promotable", &format!("{site} is a standby that answers and can be promoted"))
