@@ -148,6 +148,11 @@ impl Server {
         self.data.with_extension("log")
     }
 
+    /// What it logged so far.
+    pub fn log_text(&self) -> String {
+        fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
     /// Starts it and waits until it takes connections.
     pub fn start(&self) {
         let status = self.ctl("start").arg("-w").arg("-l").arg(self.log()).status().expect("pg_ctl");
