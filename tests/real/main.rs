@@ -25,6 +25,7 @@ mod matrix;
 mod no_false_red;
 mod postgres;
 mod postgres_lane;
+mod postgres_majors;
 mod postgres_peers;
 mod postgres_tls;
 mod ssh;
