@@ -28,4 +28,5 @@ mod postgres_lane;
 mod postgres_majors;
 mod postgres_peers;
 mod postgres_tls;
+mod secrets;
 mod ssh;
