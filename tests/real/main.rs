@@ -19,6 +19,7 @@ mod watch;
 
 mod check_bin;
 mod dns;
+mod dns_endpoints;
 mod faults_work;
 mod lab_faults;
 mod matrix;

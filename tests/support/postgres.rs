@@ -1,6 +1,5 @@
 //! Real PostgreSQL servers for tests: a primary with a standby on its slot, or one server alone, each on a random port of
 //! 127.0.0.1 and in a directory of its own. A missing server program fails the test. Dropping them stops them.
-#![expect(dead_code, reason = "each test binary uses a part of it")]
 
 use std::fs;
 use std::io::Write as _;
