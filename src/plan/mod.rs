@@ -7,6 +7,7 @@ mod bytes;
 mod declared;
 mod ids;
 mod lsn;
+pub mod mask;
 mod now;
 mod safe_text;
 mod secret_ref;

@@ -10,11 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::app::Stamped;
-use crate::plan::{Now, SafeText};
-
-mod mask;
-
-pub use mask::mask;
+use crate::plan::{Now, SafeText, mask};
 
 /// The version of the format.
 pub const VERSION: u32 = 1;
@@ -38,7 +34,7 @@ impl Source {
     /// A configuration file as it goes into a recording: passwords in it are replaced.
     #[must_use]
     pub fn new(name: &str, text: &str) -> Self {
-        let (text, masked) = mask(text);
+        let (text, masked) = mask::masked(text);
         Self { name: name.to_owned(), text, masked }
     }
 }

@@ -387,9 +387,9 @@ fn many_open_and_write_at_once() {
     assert_eq!(count(dir.path(), "series"), 1);
 }
 
-/// Not a test by itself: the process that the tests below start, which writes until it is killed.
+/// Not a test by itself: the process that the tests below start, with a directory in the environment, which writes until it
+/// is killed.
 #[test]
-#[ignore = "started by other tests, with a directory in the environment"]
 fn writes_until_it_is_killed() {
     let Some(dir) = std::env::var_os("LIFEBOAT_TEST_STATE") else { return };
     let limits = Limits { gather: Duration::ZERO, ..forever() };
@@ -409,7 +409,7 @@ fn processes_that_are_killed_at_any_moment_leave_a_sound_file() {
     for round in 0..6 {
         let start = || {
             Command::new(std::env::current_exe().unwrap())
-                .args(["--ignored", "--exact", "history::writes_until_it_is_killed"])
+                .args(["--exact", "history::writes_until_it_is_killed"])
                 .env("LIFEBOAT_TEST_STATE", dir.path())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())

@@ -15,17 +15,17 @@ use lifeboat::systems::{self, Lane, Look, ReadContext};
 use serde_json::{Value, json};
 
 #[path = "../support/dns.rs"]
-mod support;
+pub(super) mod support;
 
 use support::{Bind, Unbound, dig, until};
 
-const ZONE: &str = "dr.test";
+pub(super) const ZONE: &str = "dr.test";
 const EAST: &str = "shop 20 A 192.0.2.10\nshop 20 AAAA 2001:db8:1::10";
 const TO_WEST: &str = "update delete shop.dr.test.\nupdate add shop.dr.test. 20 A 198.51.100.10\n\
                        update add shop.dr.test. 20 AAAA 2001:db8:2::10";
 
 /// A plan with one `dns` probe, its lanes, and what they read.
-struct Rig {
+pub(super) struct Rig {
     plan: Arc<Plan>,
     lanes: Vec<Box<dyn Lane>>,
     readings: Readings,
@@ -34,7 +34,7 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(servers: &[SocketAddr], resolvers: &[SocketAddr], more: &Value) -> Self {
+    pub(super) fn new(servers: &[SocketAddr], resolvers: &[SocketAddr], more: &Value) -> Self {
         let shown = |all: &[SocketAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
         let mut options = json!({
             "record": "shop.dr.test",
@@ -81,7 +81,7 @@ impl Rig {
     }
 
     /// One look of every lane, and the plan's status by it.
-    fn look(&mut self) -> PlanStatus {
+    pub(super) fn look(&mut self) -> PlanStatus {
         let asked = clock::now();
         let deadline = tokio::time::Instant::now() + Duration::from_secs(3);
         let all = futures_util::future::join_all(self.lanes.iter_mut().map(|l| l.look(deadline)));
@@ -127,7 +127,7 @@ impl Rig {
     }
 }
 
-fn codes(status: &PlanStatus) -> Vec<String> {
+pub(super) fn codes(status: &PlanStatus) -> Vec<String> {
     let worse = status.findings.iter().filter(|f| f.verdict != Verdict::Ready);
     worse.map(|f| format!("{} {} {}", f.verdict, f.rule, f.code)).collect()
 }

@@ -20,14 +20,17 @@ mod watch;
 
 mod check_bin;
 mod dns;
+mod dns_endpoints;
 mod faults_work;
 mod lab_faults;
 mod matrix;
 mod no_false_red;
 mod postgres;
 mod postgres_lane;
+mod postgres_majors;
 mod postgres_peers;
 mod postgres_tls;
 mod round_trips;
+mod secrets;
 mod ssh;
 mod traps;

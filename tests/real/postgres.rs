@@ -228,6 +228,75 @@ async fn a_restored_database_is_dated_by_its_content() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_default_is_the_servers_and_not_the_looking_roles() {
+    let one = PgOne::start("");
+    let name = "default_transaction_read_only";
+    let url = with_password(&one.server, "lifeboat");
+    let read = async |url: &str| {
+        let seen = look(&mut *lane(url).1).await;
+        seen.all_good();
+        let row = seen.rows(&pg::SETTINGS).iter().find(|r| r.text("name").unwrap().unwrap().as_str() == name).cloned();
+        row.unwrap().text("setting").unwrap().map(|t| t.to_string())
+    };
+    assert_eq!(read(&url).await.as_deref(), Some("off"));
+    on(&one.server, "ALTER DATABASE postgres SET default_transaction_read_only = on");
+    assert_eq!(read(&url).await.as_deref(), Some("on"), "applications get it too");
+    // From a database whose sessions may write.
+    one.server.sql_in("template1", "ALTER DATABASE postgres RESET default_transaction_read_only");
+    on(&one.server, "ALTER SYSTEM SET default_transaction_read_only = on");
+    on(&one.server, "SELECT pg_reload_conf()");
+    let limit = tokio::time::Instant::now() + Duration::from_secs(10);
+    while read(&url).await.as_deref() != Some("on") {
+        assert!(tokio::time::Instant::now() < limit, "what ALTER SYSTEM set is read");
+    }
+    on(&one.server, "ALTER SYSTEM RESET default_transaction_read_only");
+    on(&one.server, "SELECT pg_reload_conf()");
+    while read(&url).await.as_deref() != Some("off") {
+        assert!(tokio::time::Instant::now() < limit, "what ALTER SYSTEM reset is read");
+    }
+    // What holds for our own role or session only is no word about the server.
+    assert_eq!(read(&format!("{url}?options=-c%20default_transaction_read_only%3Don")).await, None);
+    on(&one.server, "ALTER ROLE lifeboat SET default_transaction_read_only = on");
+    assert_eq!(read(&url).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn moments_come_with_the_servers_own_clock() {
+    let pair = PgPair::start();
+    let near = |seen: &super::postgres_lane::Seen, signal| {
+        let of = seen.0.observed.iter().find(|o| o.signal == signal).unwrap();
+        let apart = of.as_of.unwrap().signed_duration_since(seen.0.asked.unwrap().wall);
+        assert!(apart.num_seconds().abs() < 3, "{apart}");
+    };
+    near(&look(&mut *lane(&with_password(&pair.standby, "lifeboat")).1).await, common::LAST_COMMIT);
+    let options = serde_json::json!({
+        "mode": "restored", "freshness_query": "SELECT now()", "at": { "west": with_password(&pair.primary, "plain") }
+    });
+    near(&look(&mut *lanes(options).swap_remove(0).1).await, common::FRESH_AS_OF);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_writes_nothing_and_leaves_nothing_in_the_servers_log() {
+    let one = PgOne::start("");
+    one.server.sql("CREATE TABLE orders AS SELECT 1 AS n; CREATE SEQUENCE numbers");
+    one.server.sql("GRANT ALL ON orders, numbers TO plain");
+    let options = serde_json::json!({
+        "mode": "restored", "freshness_query": "SELECT to_timestamp(nextval('numbers'))",
+        "at": { "west": with_password(&one.server, "plain") }
+    });
+    let mut writes = lanes(options).swap_remove(0).1;
+    let seen = look(&mut *writes).await;
+    assert_eq!(seen.of(&common::FRESH_AS_OF).as_ref().unwrap_err().reason, Reason::QueryFailed);
+    assert_eq!(one.server.sql("SELECT is_called FROM numbers"), "f");
+    let before = one.server.log_text();
+    let (_, mut l) = lane(&with_password(&one.server, "lifeboat"));
+    for _ in 0..3 {
+        look(&mut *l).await.all_good();
+    }
+    assert_eq!(one.server.log_text(), before, "no warning, look after look");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_warm_look_is_one_round_trip() {
     let pair = PgPair::start();
     for server in [&pair.primary, &pair.standby] {

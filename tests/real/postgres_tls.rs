@@ -129,6 +129,9 @@ async fn every_sslmode_does_what_libpq_does() {
         ("host=any.example.com user=lifeboat sslmode=verify-full sslrootcert=DIR/ca.pem", Reason::CertificateName),
         ("host=db.example.com user=lifeboat sslmode=verify-full sslrootcert=DIR/other.pem", Reason::UnknownIssuer),
         ("host=db.example.com user=lifeboat sslmode=verify-full", Reason::UnknownIssuer),
+        // The machine's own authorities do not know ours; `system` alone means verify-full.
+        ("host=db.example.com user=lifeboat sslmode=verify-full sslrootcert=system", Reason::UnknownIssuer),
+        ("host=db.example.com user=lifeboat sslrootcert=system", Reason::UnknownIssuer),
         ("host=db.example.com user=lifeboat sslmode=require sslrootcert=DIR/other.pem", Reason::UnknownIssuer),
         ("host=db.example.com user=lifeboat sslmode=verify-full sslrootcert=DIR/absent.pem", Reason::TlsFailed),
         ("user=lifeboat sslmode=disable", Reason::NoAccess),

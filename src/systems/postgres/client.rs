@@ -52,14 +52,13 @@ pub(super) struct How<'a> {
     pub(super) deadline: Instant,
 }
 
-/// The session's settings: bounded by the server as well as by us, and unable to write. Never used where a fence is
-/// verified.
-pub(super) fn session(statement: Duration) -> [(&'static str, String); 4] {
+/// The session's settings: bounded by the server as well as by us. That a look cannot write is each message's own word
+/// (`SET TRANSACTION READ ONLY`): as a session's setting it would hide what the server's other sessions get.
+pub(super) fn session(statement: Duration) -> [(&'static str, String); 3] {
     [
         ("statement_timeout", statement.as_millis().max(1).to_string()),
         // Shorter, so that one statement behind a lock leaves time for the others.
         ("lock_timeout", (statement / 4).as_millis().max(1).to_string()),
-        ("default_transaction_read_only", "on".to_owned()),
         ("jit", "off".to_owned()),
     ]
 }
@@ -249,7 +248,7 @@ pub(super) struct Told {
     pub(super) tables: Vec<Table>,
     /// Why the next one failed, where one did; nothing after it was run.
     pub(super) failed: Option<tokio_postgres::Error>,
-    /// When the first statement was complete.
+    /// When the first statement that gave rows was complete.
     pub(super) first: Option<crate::plan::Now>,
 }
 
@@ -293,7 +292,9 @@ impl Connection {
                         table.push((0..row.len()).map(|n| row.get(n).map(str::to_owned)).collect());
                     }
                     Ok(SimpleQueryMessage::CommandComplete(_)) => {
-                        told.first.get_or_insert_with(crate::clock::now);
+                        if !table.is_empty() {
+                            told.first.get_or_insert_with(crate::clock::now);
+                        }
                         told.tables.push(std::mem::take(&mut table));
                     }
                     // Column names; and whatever the driver adds later.

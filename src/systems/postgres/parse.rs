@@ -215,7 +215,16 @@ pub fn replicating(answers: &Answers, asked: Now, answered: Now) -> Vec<Observed
         table(Ask::Collations).and_then(|t| rows(t, |c| texts(c, &["database", "recorded", "actual"])))
     };
     put(s::COLLATIONS, collations);
+    by_their_clock(&mut out, &common::LAST_COMMIT, c);
     out
+}
+
+/// Says with a moment that the server gives what the server's own clock said then: an age between the two depends on no
+/// other clock.
+fn by_their_clock(observed: &mut [Observed], signal: &SignalId, head: Cells<'_>) {
+    for observed in observed.iter_mut().filter(|o| o.signal == *signal) {
+        observed.as_of = head.time(2).ok().flatten();
+    }
 }
 
 /// Every signal that the answers of a look at a replicating server bring: all but what is derived, and what another
@@ -242,11 +251,15 @@ pub fn restored(clock: Result<&Table, Gap>, fresh: Result<&Table, Gap>, asked: N
             ))),
         }
     });
-    vec![
+    let mut out = vec![
         of(&common::FRESH_AS_OF, fresh),
         of(&s::VERSION, clock.clone().and_then(|c| c.int(1)).map(|v| or_null(v, Value::Int))),
-        of(&s::SKEW, clock.and_then(|c| skew(c, asked, answered))),
-    ]
+        of(&s::SKEW, clock.clone().and_then(|c| skew(c, asked, answered))),
+    ];
+    if let Ok(head) = clock {
+        by_their_clock(&mut out, &common::FRESH_AS_OF, head);
+    }
+    out
 }
 
 fn rows(table: &Table, mut read: impl FnMut(Cells<'_>) -> Result<Row, Gap>) -> Result<Value, Gap> {

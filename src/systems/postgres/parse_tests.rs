@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::plan::BootTime;
-use crate::systems::postgres::queries::REPLICATING;
+use crate::systems::postgres::queries::{REPLICATING, SETTINGS};
 
 fn at(seconds: i64, boot_ms: u64) -> Now {
     Now { wall: DateTime::from_timestamp(seconds, 0).unwrap(), boot: BootTime(Duration::from_millis(boot_ms)) }
@@ -187,6 +187,41 @@ fn times_keep_their_microseconds() {
     assert_eq!(micros("7"), Some(7_000_000));
     assert_eq!(micros("1.-5"), None);
     assert_eq!(micros(""), None);
+}
+
+#[test]
+fn a_moment_comes_with_the_servers_own_clock() {
+    let theirs = DateTime::from_timestamp_micros(1_000_500_000);
+    for observed in replicating(&answers(true), at(5_000, 0), at(5_000, 400)) {
+        let dated = observed.signal == common::LAST_COMMIT;
+        assert_eq!(observed.as_of, theirs.filter(|_| dated), "{}", observed.signal);
+    }
+    let (head, fresh) = (vec![row(&["f", "150018", "1000.5"])], vec![row(&["990", "timestamp with time zone"])]);
+    let dated = restored(Ok(&head), Ok(&fresh), at(5_000, 0), at(5_000, 400));
+    assert_eq!((&dated[0].signal, dated[0].as_of), (&common::FRESH_AS_OF, theirs));
+    let undated = restored(Err(Reason::Malformed.into()), Ok(&fresh), at(5_000, 0), at(5_000, 400));
+    assert_eq!(undated[0].as_of, None);
+}
+
+#[test]
+fn every_setting_that_a_rule_judges_is_asked_for() {
+    let rules = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/systems/postgres/rules");
+    let mut named = std::collections::BTreeSet::new();
+    for file in std::fs::read_dir(rules).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for call in ["setting(\"", "number(\"", "is(\""] {
+            named.extend(text.split(call).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()));
+        }
+        // Lists of names that are gone through.
+        for list in text.split("_SETTINGS: [&str;").skip(1).chain(text.split("FIVE: [&str;").skip(1)) {
+            let list = list.split(';').next().unwrap();
+            named.extend(list.split('"').skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    assert!(named.contains("max_connections") && named.contains("synchronous_commit"), "{named:?}");
+    for name in named {
+        assert!(SETTINGS.contains(&name.as_str()), "{name} is not in queries::SETTINGS");
+    }
 }
 
 proptest! {

@@ -244,16 +244,16 @@ const fn fits(wanted: SessionAttrs, recovery: Option<bool>) -> bool {
     }
 }
 
-/// A message of statements in a read-only transaction of its own, with the session's settings where the connection could
-/// not take them; and how many completed statements come before the first of ours.
+/// A message of statements in a read-only transaction, with the session's settings where the connection could not take
+/// them; and how many completed statements come before the first of ours. The statements of one message are one
+/// transaction (PostgreSQL's documentation, "Multiple Statements in a Simple Query"), and none is left open by a failure.
 fn in_transaction(statements: &[String], timeout: Duration, settings_taken: bool) -> (String, usize) {
-    let mut all = vec!["ROLLBACK".to_owned(), "BEGIN READ ONLY".to_owned()];
+    let mut all = vec!["SET TRANSACTION READ ONLY".to_owned()];
     if !settings_taken {
         all.extend(client::session(timeout).map(|(name, value)| format!("SET LOCAL {name} = '{value}'")));
     }
     let before = all.len();
     all.extend(statements.iter().cloned());
-    all.push("COMMIT".to_owned());
     (all.join(";\n"), before)
 }
 
@@ -279,11 +279,7 @@ async fn ask_replicating(kept: &mut Kept, timeout: Duration) -> Result<Asked, Ga
             break;
         }
         let statements: Vec<String> = pending.iter().map(|(_, sql)| sql.clone()).collect();
-        let (message, before) = if kept.connection.settings_taken {
-            (statements.join(";\n"), 0)
-        } else {
-            in_transaction(&statements, timeout, false)
-        };
+        let (message, before) = in_transaction(&statements, timeout, kept.connection.settings_taken);
         let mut told = kept.connection.tell(&message).await?;
         answered = answered.or(told.first);
         let done = told.tables.len().saturating_sub(before).min(pending.len());

@@ -65,6 +65,7 @@ pub const SETTINGS: &[&str] = &[
     "archive_timeout",
     "cluster_name",
     "data_checksums",
+    "default_transaction_read_only",
     "fsync",
     "full_page_writes",
     "hot_standby",
@@ -93,6 +94,7 @@ pub const SETTINGS: &[&str] = &[
     "wal_level",
     "wal_log_hints",
     "wal_receiver_status_interval",
+    "wal_receiver_timeout",
     "wal_segment_size",
     "wal_sender_timeout",
 ];
@@ -167,8 +169,11 @@ impl Ask {
             Self::Settings => {
                 let list = SETTINGS.join("', '");
                 let hidden = HIDDEN_SETTINGS.join("', '");
+                // What was set for our own role or session says nothing about the server: a role that looks may well be
+                // read-only by itself.
                 return Some(format!(
-                    "SELECT name, CASE WHEN name NOT IN ('{hidden}') THEN setting \
+                    "SELECT name, CASE WHEN source IN ('user', 'database user', 'client', 'session') THEN NULL \
+                     WHEN name NOT IN ('{hidden}') THEN setting \
                      WHEN setting IN ('', '(disabled)') THEN 'unset' ELSE 'set' END \
                      FROM pg_settings WHERE name IN ('{list}')"
                 ));
