@@ -111,7 +111,7 @@ pub struct CheckArgs {
     /// How to print
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    /// Prints nothing; the exit code says it
+    /// Prints only what is not ready
     #[arg(long, short)]
     pub quiet: bool,
     /// How long everything may take, at most

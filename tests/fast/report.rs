@@ -51,8 +51,8 @@ fn a_healthy_plan_on_80_columns() {
     ● ready  payments  active: east  RPO now: <= 1s (goal 30s)  RTO now: ? (goal 5m)
       ● ready  payments/replication/orders-db west: the loss is bounded within the
           objective of 30s
-      ● ready  payments/replication/orders-db east: db.east.example.com:5432 answers
-      ● ready  payments/replication/orders-db west: db.west.example.com:5432 answers
+      ● ready  payments/replication/orders-db east: db.east.example.com:5432 answered
+      ● ready  payments/replication/orders-db west: db.west.example.com:5432 answered
     ");
 }
 
@@ -76,7 +76,7 @@ fn a_plan_in_trouble_leads_with_what_is_going_on() {
       ? unknown  payments/replication/orders-db east: db.east.example.com:5432: no
           answer within 3s (7.0 s old) -> check from another machine whether
           db.east.example.com:5432 is alive; this network or that host
-      ● ready  payments/replication/orders-db west: db.west.example.com:5432 answers
+      ● ready  payments/replication/orders-db west: db.west.example.com:5432 answered
           (7.0 s old)
     ");
     assert!(text.lines().all(|l| l.width() <= 80));
@@ -94,11 +94,11 @@ fn elsewhere_each_finding_is_one_line_and_the_worst_plan_comes_first() {
       ? unknown  payments/replication east: the active database in east does not answer; it may still take writes -> find out from a second place whether it lives; see the failover gate
       ? unknown  payments/replication/orders-db west: the primary cannot be seen, so the loss can no longer be bounded within 30s (52 s old) -> find out whether the primary lives; see the situation and the failover gate
       ? unknown  payments/replication/orders-db east: db.east.example.com:5432: no answer within 3s (7.0 s old) -> check from another machine whether db.east.example.com:5432 is alive; this network or that host
-      * ready  payments/replication/orders-db west: db.west.example.com:5432 answers (7.0 s old)
+      * ready  payments/replication/orders-db west: db.west.example.com:5432 answered (7.0 s old)
     * ready  mail  active: east  RPO now: <= 1s (goal 30s)  RTO now: ? (goal 5m)
       * ready  mail/replication/orders-db west: the loss is bounded within the objective of 30s (52 s old)
-      * ready  mail/replication/orders-db east: db.east.example.com:5432 answers (52 s old)
-      * ready  mail/replication/orders-db west: db.west.example.com:5432 answers (52 s old)
+      * ready  mail/replication/orders-db east: db.east.example.com:5432 answered (52 s old)
+      * ready  mail/replication/orders-db west: db.west.example.com:5432 answered (52 s old)
     ");
 }
 

@@ -117,7 +117,7 @@ fn judge_lane(facts: &Facts<'_>, probe: &ProbeDecl, lane: &LaneDecl, now: Now) -
             "answered-before",
             &format!("{what}: the last look failed ({}), an earlier one still stands", gap.detail),
         )),
-        None => evidence(make(Verdict::Ready, "answers", &format!("{what} answers"))),
+        None => evidence(make(Verdict::Ready, "answers", &format!("{what} answered"))),
     }
 }
 
