@@ -81,8 +81,10 @@ fn a_recording_folds_to_the_report_that_the_session_ended_with() {
     ● ready  payments  active: east  RPO now: <= 5s (goal 30s)  RTO now: ? (goal 5m)
       ● ready  payments/replication/orders-db west: the loss is bounded within the
           objective of 30s
-      ● ready  payments/replication/orders-db east: db.east.example.com:5432 answered
-      ● ready  payments/replication/orders-db west: db.west.example.com:5432 answered
+      ● ready  payments/replication/orders-db east: db.east.example.com:5432
+          answered
+      ● ready  payments/replication/orders-db west: db.west.example.com:5432
+          answered
     ");
 }
 

@@ -51,8 +51,10 @@ fn a_healthy_plan_on_80_columns() {
     ● ready  payments  active: east  RPO now: <= 1s (goal 30s)  RTO now: ? (goal 5m)
       ● ready  payments/replication/orders-db west: the loss is bounded within the
           objective of 30s
-      ● ready  payments/replication/orders-db east: db.east.example.com:5432 answered
-      ● ready  payments/replication/orders-db west: db.west.example.com:5432 answered
+      ● ready  payments/replication/orders-db east: db.east.example.com:5432
+          answered
+      ● ready  payments/replication/orders-db west: db.west.example.com:5432
+          answered
     ");
 }
 
@@ -76,8 +78,8 @@ fn a_plan_in_trouble_leads_with_what_is_going_on() {
       ? unknown  payments/replication/orders-db east: db.east.example.com:5432: no
           answer within 3s (7.0 s old) -> check from another machine whether
           db.east.example.com:5432 is alive; this network or that host
-      ● ready  payments/replication/orders-db west: db.west.example.com:5432 answered
-          (7.0 s old)
+      ● ready  payments/replication/orders-db west: db.west.example.com:5432
+          answered (7.0 s old)
     ");
     assert!(text.lines().all(|l| l.width() <= 80));
 }
