@@ -1,6 +1,7 @@
 //! One owner of everything that is known and shown.
 //!
 //! PURE: `Event -> update -> (state, effects)`, keymap and all view state, by id.
+#![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod board;
 pub mod checked;

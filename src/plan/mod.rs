@@ -1,6 +1,7 @@
 //! The words of a plan: ids, sites, objectives, tiers, strategies, areas, time, bytes, positions, safe text.
 //!
 //! PURE: nothing here knows a clock, a file, a network or a terminal. Everything above builds on these types.
+#![deny(clippy::wildcard_enum_match_arm)]
 
 mod area;
 mod bytes;

@@ -128,10 +128,10 @@ impl Readings {
 /// Whether a gap is proof by itself. A refused connection is, once it was refused twice running: a server that
 /// restarts refuses for a moment.
 fn proven(lane: &Lane, gap: &Gap) -> bool {
-    match gap.reason {
-        Reason::Refused => refused_twice(lane),
-        reason => reason.verdict() == super::Verdict::NotReady,
+    if gap.reason == Reason::Refused {
+        return refused_twice(lane);
     }
+    gap.reason.verdict() == super::Verdict::NotReady
 }
 
 fn refused_twice(lane: &Lane) -> bool {

@@ -2,6 +2,7 @@
 //!
 //! PURE: readings, the rules that span systems, findings, verdicts, situation, gates, exposure, the LSN clock and the
 //! snapshot. Time is an argument. Rules of one system live in that system's folder and are handed in.
+#![deny(clippy::wildcard_enum_match_arm)]
 
 mod active;
 mod estimate;

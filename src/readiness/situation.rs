@@ -149,9 +149,9 @@ fn gone(facts: &Facts<'_>, site: SiteId, now: Now) -> Situation {
     let since = facts.last_active.filter(|(s, _)| *s == site).map(|(_, at)| *at);
     let refused = writers(facts, now).any(|(lane, s, seen)| {
         let Seen::Gap { gap, .. } = seen else { return false };
-        let proven = match gap.reason {
-            Reason::Refused => facts.refused_twice(&lane),
-            reason => reason == Reason::ShuttingDown,
+        let proven = match gap.reason == Reason::Refused {
+            true => facts.refused_twice(&lane),
+            false => gap.reason == Reason::ShuttingDown,
         };
         *s == site && proven
     });
