@@ -5,6 +5,7 @@ mod check;
 mod config_bin;
 mod example;
 mod history;
+mod recorded;
 mod recording;
 mod report;
 mod two_sites;

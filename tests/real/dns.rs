@@ -117,7 +117,7 @@ impl Rig {
     }
 
     /// Looks until a finding with this code is there.
-    fn until(&mut self, code: &str) -> Finding {
+    pub(super) fn until(&mut self, code: &str) -> Finding {
         let mut found = None;
         until(&format!("finding {code}"), || {
             found = self.look().findings.into_iter().find(|f| f.code == code);

@@ -21,6 +21,7 @@ mod watch;
 mod check_bin;
 mod dns;
 mod dns_endpoints;
+mod dns_zones;
 mod faults_work;
 mod lab_faults;
 mod matrix;

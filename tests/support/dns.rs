@@ -93,38 +93,41 @@ pub struct Bind {
 
 impl Bind {
     /// Starts one for `zone` with these records (lines of a zone file, without SOA and NS) and this serial. It takes dynamic
-    /// updates from 127.0.0.1.
+    /// updates from 127.0.0.0/8.
     pub fn start(zone: &str, serial: u32, records: &str) -> Self {
         Self::start_with(zone, serial, records, "any")
     }
 
     /// Starts one that answers only whom `allow` names: with `none` it answers REFUSED.
     pub fn start_with(zone: &str, serial: u32, records: &str, allow: &str) -> Self {
+        let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let names = format!("@ NS ns1.{zone}.\n@ NS ns2.{zone}.\nns1 A 127.0.0.1\nns2 A 127.0.0.1\n");
+        Self::start_at(addr, zone, serial, &(names + records), allow)
+    }
+
+    /// Starts one at an address. The NS records, and the addresses that they lead to, are among the `records`.
+    pub fn start_at(addr: SocketAddr, zone: &str, serial: u32, records: &str, allow: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().display().to_string();
-        let port = free_port();
-        let text = format!(
-            "$TTL 60\n@ SOA ns1.{zone}. admin.{zone}. {serial} 60 60 600 5\n@ NS ns1.{zone}.\n@ NS ns2.{zone}.\n\
-             ns1 A 127.0.0.1\nns2 A 127.0.0.1\n{records}\n"
-        );
+        let (ip, port) = (addr.ip(), addr.port());
+        let text = format!("$TTL 60\n@ SOA ns1.{zone}. admin.{zone}. {serial} 60 60 600 5\n{records}\n");
         std::fs::write(dir.path().join("zone.db"), text).expect("a zone file");
         let config = format!(
             "options {{ directory \"{path}\"; pid-file \"{path}/pid\"; session-keyfile \"{path}/session.key\"; \
-             lock-file none; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion no; \
+             lock-file none; listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }}; recursion no; \
              allow-query {{ {allow}; }}; notify no; dnssec-validation no; minimal-responses yes; }};\n\
              controls {{ }};\n\
-             zone \"{zone}\" {{ type primary; file \"{path}/zone.db\"; allow-update {{ 127.0.0.1; }}; }};\n"
+             zone \"{zone}\" {{ type primary; file \"{path}/zone.db\"; allow-update {{ 127.0.0.0/8; }}; }};\n"
         );
         let file = dir.path().join("named.conf");
         std::fs::write(&file, config).expect("a configuration");
         let mut command = Command::new("named");
         command.arg("-c").arg(&file).args(["-f", "-n", "1"]);
         let server = Server::start(command, &dir.path().join("log"));
-        let mut bind = Self { server, dir, zone: zone.to_owned(), addr: SocketAddr::from(([127, 0, 0, 1], port)) };
+        let mut bind = Self { server, dir, zone: zone.to_owned(), addr };
         if allow == "any" {
             bind.server.answers(bind.addr, zone);
         } else {
-            let addr = bind.addr;
             until("it listens", || std::net::TcpStream::connect(addr).is_ok());
         }
         bind
@@ -132,7 +135,7 @@ impl Bind {
 
     /// Applies one dynamic update: `update add ...` and `update delete ...` lines.
     pub fn update(&self, lines: &str) {
-        let script = format!("server 127.0.0.1 {}\nzone {}\n{lines}\nsend\n", self.addr.port(), self.zone);
+        let script = format!("server {} {}\nzone {}\n{lines}\nsend\n", self.addr.ip(), self.addr.port(), self.zone);
         let file = self.dir.path().join("update");
         std::fs::write(&file, script).expect("a script");
         let output = Command::new("nsupdate").arg(&file).output().expect("nsupdate");
