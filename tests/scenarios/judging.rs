@@ -223,6 +223,30 @@ fn a_one_shot_check_looks_again_at_a_second_writer() {
     assert_eq!((status.readiness, status.situation.words()), (Verdict::NotReady, "split brain"), "{}", tell(&status));
 }
 
+/// With a history that is hours old, a standby that is a moment behind would be dated by it: a one-shot check looks again
+/// instead of calling hours a loss.
+#[test]
+fn a_one_shot_check_looks_again_at_a_standby_a_moment_behind() {
+    let mut world = World::healthy();
+    world.hold_received = true;
+    world.hold_replayed = true;
+    world.pass(7_200.0);
+    world.poll(&[]);
+    let status = world.judged();
+    assert!(
+        status.exposure().unwrap().bound.span().is_some_and(|s| s.0 > Duration::from_secs(3_600)),
+        "{}",
+        tell(&status)
+    );
+    assert!(world.model.unsettled().iter().any(|l| World::name(l) == "west"), "{}", tell(&status));
+    world.hold_received = false;
+    world.hold_replayed = false;
+    world.pass(7_201.0);
+    world.poll(&["west".into()]);
+    assert_eq!(world.judged().readiness, Verdict::Ready);
+    assert!(world.model.unsettled().is_empty());
+}
+
 /// Nothing probed and nothing required, nothing probed and something required, nothing looked at yet: unknown, and no panic.
 #[test]
 fn nothing_is_never_ready() {

@@ -6,7 +6,7 @@ use crate::plan::{Now, Plan, RuleId, Span};
 use crate::readiness::{About, Facts, Finding, Gap, Row, Rule, Verdict};
 use crate::systems::postgres::options::Mode;
 
-use super::view::{Matched, Role, Server, sender_of, servers};
+use super::view::{Matched, Role, Server, missed_before, sender_of, servers};
 
 const ID: RuleId = RuleId::new("postgres.sender");
 /// PostgreSQL's default `wal_sender_timeout`.
@@ -49,12 +49,18 @@ fn judge(primary: Server<'_>, standby: Server<'_>) -> Option<Finding> {
             let all: Result<Vec<Finding>, Gap> = rows.iter().map(|row| state(primary, standby, row, at)).collect();
             all.map(|all| all.into_iter().min_by_key(|f| f.verdict == Verdict::Ready))
         }
-        Ok(Matched::Missing) => Ok(Some(
+        Ok(Matched::Missing) => Ok(Some({
+            // A standby that restarts is away for a moment: one look proves nothing.
+            let (verdict, why) = if missed_before(primary, standby, at) {
+                (Verdict::NotReady, format!("the primary sends nothing to {site}"))
+            } else {
+                (Verdict::Unknown, format!("the primary sends nothing to {site} at this look; asking again"))
+            };
             primary
-                .finding(ID, Verdict::NotReady, "sender-missing", &format!("the primary sends nothing to {site}"))
+                .finding(ID, verdict, "sender-missing", &why)
                 .because(&format!("{} pg_stat_replication", primary.site), &"no row for it", at)
-                .next(&format!("see the log of {}: can it reach the primary, is its slot there?", standby.server())),
-        )),
+                .next(&format!("see the log of {}: can it reach the primary, is its slot there?", standby.server()))
+        })),
         Ok(Matched::Unclear) => Ok(Some(
             primary
                 .finding(

@@ -1,5 +1,7 @@
 //! How these rules look at the servers of one probe.
 
+use std::time::Duration;
+
 use crate::plan::{Area, LaneDecl, Lsn, Now, Plan, ProbeDecl, RuleId, SignalId, SiteId, Subject};
 use crate::readiness::signals::{INSTANCE, WRITABLE};
 use crate::readiness::{About, Facts, Finding, Gap, Row, Seen, Value, Verdict};
@@ -139,6 +141,15 @@ impl<'a> Server<'a> {
         self.facts.held_since(self.probe, &self.lane.subject, signal, self.now)
     }
 
+    /// The table of the look before, with when it was asked for: for what one look alone does not prove.
+    pub fn rows_before(self, signal: &SignalId) -> Option<(&'a [Row], Now)> {
+        let reading = self.facts.before(self.probe, &self.lane.subject, signal)?;
+        match &reading.value {
+            Ok(Value::Rows(rows)) => Some((rows, reading.asked)),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
     /// One of the settings, as `pg_settings` gives it; `None` where it was not read.
     pub fn setting(self, name: &str) -> Option<(&'a str, Now)> {
         let (rows, at) = self.rows(&SETTINGS)?;
@@ -225,6 +236,15 @@ pub(super) fn sender_of<'a>(primary: Server<'a>, standby: Server<'a>) -> Option<
     let (rows, at) = primary.rows(&SENDERS)?;
     Some((find_sender(primary, standby, rows), at))
 }
+
+/// Whether the look before, at least [`APART`] earlier, missed this standby's sender as well.
+pub(super) fn missed_before(primary: Server<'_>, standby: Server<'_>, at: Now) -> bool {
+    let Some((rows, then)) = primary.rows_before(&SENDERS) else { return false };
+    at.since(then) >= APART && matches!(find_sender(primary, standby, rows), Ok(Matched::Missing))
+}
+
+/// Two looks that are closer than this are one: a standby that restarts is away for longer.
+pub(super) const APART: Duration = Duration::from_millis(900);
 
 fn find_sender<'a>(primary: Server<'a>, standby: Server<'a>, rows: &'a [Row]) -> Result<Matched<'a>, Gap> {
     if let Some(name) = standby.options.standby_names.get(standby.site.as_str()) {
