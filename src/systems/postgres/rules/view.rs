@@ -6,7 +6,7 @@ use crate::plan::{Area, LaneDecl, Lsn, Now, Plan, ProbeDecl, RuleId, SignalId, S
 use crate::readiness::signals::{INSTANCE, WRITABLE};
 use crate::readiness::{About, Facts, Finding, Gap, Row, Seen, Value, Verdict};
 use crate::systems::postgres::options::{Mode, PostgresOptions};
-use crate::systems::postgres::signals::{RECEIVER, SENDERS, SETTINGS};
+use crate::systems::postgres::signals::{RECEIVER, SENDERS, SETTINGS, SLOTS};
 
 /// Every server of every probe of this mode.
 pub(super) fn servers(plan: &Plan, mode: Mode) -> Vec<About> {
@@ -228,7 +228,8 @@ pub(super) enum Matched<'a> {
 }
 
 /// The rows of a primary's `pg_stat_replication` that are this standby: by the configured name, else by the standby's
-/// address, else the only row there is when only one standby is expected.
+/// address, else the only row there is when only one standby is expected and something of its own says that it is it: a
+/// standby that feeds this one, or a program that only receives log, has a row as well.
 ///
 /// # Errors
 /// Where a row makes no sense.
@@ -241,6 +242,27 @@ pub(super) fn sender_of<'a>(primary: Server<'a>, standby: Server<'a>) -> Option<
 pub(super) fn missed_before(primary: Server<'_>, standby: Server<'_>, at: Now) -> bool {
     let Some((rows, then)) = primary.rows_before(&SENDERS) else { return false };
     at.since(then) >= APART && matches!(find_sender(primary, standby, rows), Ok(Matched::Missing))
+}
+
+/// Whether something that the standby says of itself fits the primary or this row: whom it streams from, through which
+/// slot, under which name. A standby that says nothing just now has nothing against it.
+fn confirmed(primary: Server<'_>, standby: Server<'_>, row: &Row) -> Result<bool, Gap> {
+    let Some((Ok(receiver), _)) = standby.receiver() else { return Ok(true) };
+    let name = standby.setting("cluster_name").map_or("", |(name, _)| name);
+    let named = !name.is_empty() && row.text("application_name")?.is_some_and(|n| n.as_str() == name);
+    let Some(receiver) = receiver else { return Ok(named) };
+    let from_here = match receiver.text("sender_host")? {
+        Some(host) => primary.listens_at(host.as_str(), receiver.int("sender_port")?),
+        None => false,
+    };
+    let slot = receiver.text("slot_name")?.filter(|s| !s.as_str().is_empty());
+    let mut slotted = false;
+    if let (Some(slot), Some((slots, _))) = (slot, primary.rows(&SLOTS)) {
+        for other in slots {
+            slotted |= other.text("slot_name")?.is_some_and(|n| n == slot) && other.bool("active")? == Some(true);
+        }
+    }
+    Ok(named || from_here || slotted)
 }
 
 /// Two looks that are closer than this are one: a standby that restarts is away for longer.
@@ -274,7 +296,7 @@ fn find_sender<'a>(primary: Server<'a>, standby: Server<'a>, rows: &'a [Row]) ->
     Ok(match (found.as_slice(), others.as_slice()) {
         (_, []) => Matched::Missing,
         ([_], _) => Matched::Rows(found),
-        ([], [only]) if siblings == 1 => Matched::Rows(vec![*only]),
+        ([], [only]) if siblings == 1 && confirmed(primary, standby, only)? => Matched::Rows(vec![*only]),
         (_, _) => Matched::Unclear,
     })
 }
