@@ -201,9 +201,18 @@ fn of_standby(
     };
     let clock = facts.clocks.get(&probe.id);
     let timeline = facts.int(probe, subject, &signals::TIMELINE, now).map(|(t, _)| t);
-    let newest = clock.and_then(|c| c.newest(system));
-    let primary_seen =
-        probe.lanes.iter().any(|l| matches!(facts.bool(probe, &l.subject, &signals::WRITABLE, now), Some((true, _))));
+    let mut primaries = probe
+        .lanes
+        .iter()
+        .filter(|l| matches!(facts.bool(probe, &l.subject, &signals::WRITABLE, now), Some((true, _))))
+        .peekable();
+    let primary_seen = primaries.peek().is_some();
+    // A higher timeline may be that of a drill, which was thrown away: the primary that is seen says which one counts.
+    let seen_on = primaries
+        .filter(|l| facts.text(probe, &l.subject, &signals::SYSTEM_ID, now).is_some_and(|(s, _)| s == system))
+        .filter_map(|l| facts.int(probe, &l.subject, &signals::TIMELINE, now).map(|(t, _)| t))
+        .max();
+    let newest = clock.and_then(|c| c.newest(system, seen_on));
     out.growing = !primary_seen;
     if let Some((_, newest)) = newest {
         out.missing = Some(newest.lsn.ahead_of(received));

@@ -276,3 +276,14 @@ fn a_primary_alone_is_not_ready_to_fail_over() {
         assert!(!matches!(status.gates.failover, Gate::Go | Gate::Consent(_)), "{}", tell(&status));
     }
 }
+
+/// A password that was rotated is no outage: at night the sentence and the advice must not send anybody to fail over.
+#[test]
+fn a_refused_login_is_not_told_as_an_outage() {
+    let mut world = World::healthy();
+    world.dark.insert("east".into(), lifeboat::readiness::Reason::WrongPassword.into());
+    let status = world.run_to(60.0);
+    let why = status.findings.iter().find(|f| f.code == "primary-unreachable").unwrap();
+    assert!(why.sentence.as_str().contains("answers, but not to lifeboat: password refused"), "{}", why.sentence);
+    assert!(why.next.as_ref().unwrap().as_str().contains("login"), "{why:?}");
+}
