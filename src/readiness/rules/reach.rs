@@ -67,11 +67,12 @@ fn judge_lane(facts: &Facts<'_>, probe: &ProbeDecl, lane: &LaneDecl, now: Now) -
         let Some((signal, trouble)) = troubles.into_iter().find(|(_, t)| t.verdict() == verdict) else {
             return make(Verdict::Unknown, "bug", "a fault in lifeboat itself");
         };
-        let of = |detail: &str| match (blind, detail.starts_with(what.as_str())) {
-            (true, true) => detail.to_owned(),
-            (true, false) => format!("{what}: {detail}"),
-            (false, _) => format!("{what}, {signal}: {detail}"),
-        };
+        let of =
+            |detail: &str| match (blind, what.as_str().split(' ').next_back().is_some_and(|w| detail.starts_with(w))) {
+                (true, true) => detail.to_owned(),
+                (true, false) => format!("{what}: {detail}"),
+                (false, _) => format!("{what}, {signal}: {detail}"),
+            };
         let with = |f: Finding, at: Now, value: &str| {
             let evidence =
                 Evidence { what: format!("{} {}", probe.id.name, lane.subject).into(), value: value.into(), at };

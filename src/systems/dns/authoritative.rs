@@ -300,6 +300,30 @@ mod tests {
         assert!(began.elapsed() <= Duration::from_secs(3), "within the deadline");
     }
 
+    /// The first link's answer holds the second link's record too: a dead server beside a good one leaves nothing unknown.
+    #[tokio::test]
+    async fn one_dead_server_leaves_the_time_to_live_of_a_cname_within_the_zone_known() {
+        let good = Fake::start(|q, _| {
+            vec![super::super::fake::scripted(
+                q,
+                true,
+                &[
+                    "shop.example.com. 60 CNAME front.example.com.",
+                    "front.example.com. 20 A 192.0.2.1",
+                    "example.com. 300 SOA 11",
+                ],
+            )]
+        })
+        .await;
+        let mut options = dns(&[&good]);
+        options.resolvers = vec![good.addr];
+        let gone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        options.servers.push(ServerName { host: gone.ip().to_string(), port: gone.port() });
+        let seen = look(&mut lane(options)).await;
+        assert_eq!(ttl(&seen), Ok(Value::Span(Span::secs(60))));
+        assert_eq!(outcomes(&seen), ["ok", "refused", "ok", "refused"]);
+    }
+
     /// A dead resolver is no proof about the record: its servers were not asked.
     #[tokio::test]
     async fn a_resolver_where_nobody_listens_leaves_the_record_unknown() {
