@@ -7,13 +7,16 @@ use std::time::Duration;
 use crate::plan::{BootTime, Key, LaneId, Lsn, Now, Plan, PlanId, ProbeId, SafeText, SignalId, SiteId};
 use crate::readiness::signals::{EXPOSURE, FLUSHED, RECEIVED, REPLAYED, SYSTEM_ID, Signal, TIMELINE, WRITABLE};
 use crate::readiness::{
-    ActiveSite, Facts, LsnClock, LsnSample, PlanStatus, Reading, Readings, Rule, Snapshot, Value, Verdict, judge,
+    ActiveSite, Exposure, Facts, LsnClock, LsnSample, PlanStatus, Reading, Readings, Rule, Snapshot, Value, Verdict,
+    judge, one_look,
 };
 
 use super::history::{Change, History, Memory};
 
 /// Points that one chart keeps.
 const POINTS: usize = 360;
+/// A bound above this and above the objective is worth another look.
+const LOOSE: Duration = Duration::from_secs(5);
 /// Changes that the timeline keeps.
 const CHANGES: usize = 1_000;
 
@@ -375,9 +378,22 @@ impl Model {
         self.by_id.get(id).and_then(|i| self.plans.get(*i)).map(|p| &p.readings)
     }
 
-    /// The lanes worth another look before a one-shot verdict: those that were refused once, and the standbys whose
-    /// loss is not bounded yet although the primary answers (they are watched until they reach its position), and those
-    /// of which only more looks can tell a restart from a fault.
+    /// Whether a lane showed once that nothing is streamed: one look is a restart, a second one a while later is proof.
+    #[must_use]
+    pub fn asking_again(&self, lane: &LaneId) -> bool {
+        let status = self.by_id.get(&lane.probe.plan).and_then(|i| self.plans.get(*i)).map(|p| &p.status);
+        status.is_some_and(|s| {
+            s.findings.iter().any(|f| {
+                f.verdict == Verdict::Unknown
+                    && matches!(f.code.as_ref(), "not-streaming" | "sender-missing")
+                    && f.probe.as_ref() == Some(&lane.probe)
+                    && f.subject.site == lane.subject.site
+            })
+        })
+    }
+
+    /// The lanes worth another look before a one-shot verdict: those that were refused once, those that showed no stream
+    /// once, and the standbys whose loss is not bounded yet although the primary answers (they are watched until they reach its position).
     #[must_use]
     pub fn unsettled(&self) -> Vec<LaneId> {
         let mut lanes = Vec::new();
@@ -388,22 +404,18 @@ impl Model {
                     let outcomes: Vec<_> = plan.readings.outcomes(&id).collect();
                     let refused_once = matches!(outcomes.as_slice(), [one]
                         if one.gap.as_ref().is_some_and(|g| g.reason == crate::readiness::Reason::Refused));
-                    let unbounded = plan.status.exposures.iter().any(|e| {
-                        e.probe == probe.id && Some(&e.to) == lane.subject.site.as_ref() && e.bound.span().is_none()
-                    }) && matches!(plan.status.active.database, ActiveSite::At(_))
+                    let unbounded = plan
+                        .status
+                        .exposures
+                        .iter()
+                        .any(|e| e.probe == probe.id && Some(&e.to) == lane.subject.site.as_ref() && loose(e))
+                        && matches!(plan.status.active.database, ActiveSite::At(_))
                         && lane.expects.contains(&RECEIVED)
                         && outcomes.last().is_some_and(|o| o.gap.is_none());
                     // Two writers are a split brain only once both were seen to be so at one time.
                     let second_writer =
                         plan.status.findings.iter().any(|f| f.code == "second-writer" && f.subject == lane.subject);
-                    // What a restart looks like too is proven only once it has lasted.
-                    let passing = plan.status.findings.iter().any(|f| {
-                        f.verdict == Verdict::Degraded
-                            && (f.code == "not-streaming" || f.code == "sender-missing")
-                            && f.subject.site == lane.subject.site
-                            && f.probe.as_ref() == Some(&probe.id)
-                    });
-                    if refused_once || unbounded || second_writer || passing {
+                    if refused_once || unbounded || second_writer || self.asking_again(&id) {
                         lanes.push(id);
                     }
                 }
@@ -411,6 +423,12 @@ impl Model {
         }
         lanes
     }
+}
+
+/// Whether a bound says little: none, or one by a position that was seen long ago, because the standby was looked at a
+/// moment before it had the newest.
+fn loose(e: &Exposure) -> bool {
+    e.bound.span().is_none_or(|s| s.0 > e.goal.0.max(LOOSE))
 }
 
 /// The rate of replay between two looks that both found a backlog, in bytes a second.
@@ -426,11 +444,11 @@ fn wake(plan: &PlanModel, status: &PlanStatus, now: Now) -> Option<BootTime> {
     let mut next: Option<Duration> = None;
     let mut earlier = |d: Duration| next = Some(next.map_or(d, |n| n.min(d)));
     for probe in &plan.plan.probes {
-        let limit = plan.plan.stale_after(probe);
+        let limits = [plan.plan.stale_after(probe), one_look(probe)];
         for lane in &probe.lanes {
             for outcome in plan.readings.outcomes(&probe.lane_id(lane)) {
                 let age = now.since(outcome.asked);
-                if age <= limit {
+                for limit in limits.into_iter().filter(|l| age <= *l) {
                     earlier(limit - age + Duration::from_millis(1));
                 }
             }

@@ -24,7 +24,7 @@ const WATCH: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Looks once at every lane of every plan, all at the same time, within `budget`; then again at those whose first look
-/// settles nothing: a refused connection after a second, and a standby until it has reached the position that its
+/// settles nothing: a refused connection and a stream that is missing after a second, and a standby until it has reached the position that its
 /// primary had, which measures a bound where no history gives one. What is not read within the budget is a gap.
 ///
 /// `progress` hears how many lanes are done, and of how many. Returns what is to be remembered. The model is settled.
@@ -83,7 +83,7 @@ pub async fn sweep_with(
         for looker in resting {
             let id = looker.id();
             if unsettled.contains(&id) {
-                let pause = if refused(model, &id) { CONFIRM } else { WATCH };
+                let pause = if refused(model, &id) || model.asking_again(&id) { CONFIRM } else { WATCH };
                 again.spawn(look(looker, Some(pause), end));
             } else {
                 kept.push(looker);

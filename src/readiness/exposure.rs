@@ -221,9 +221,18 @@ fn of_standby(
     };
     let clock = facts.clocks.get(&probe.id);
     let timeline = facts.int(probe, subject, &signals::TIMELINE, now).map(|(t, _)| t);
-    let newest = clock.and_then(|c| c.newest(system));
-    let primary_seen =
-        probe.lanes.iter().any(|l| matches!(facts.bool(probe, &l.subject, &signals::WRITABLE, now), Some((true, _))));
+    let mut primaries = probe
+        .lanes
+        .iter()
+        .filter(|l| matches!(facts.bool(probe, &l.subject, &signals::WRITABLE, now), Some((true, _))))
+        .peekable();
+    let primary_seen = primaries.peek().is_some();
+    // A higher timeline may be that of a drill, which was thrown away: the primary that is seen says which one counts.
+    let seen_on = primaries
+        .filter(|l| facts.text(probe, &l.subject, &signals::SYSTEM_ID, now).is_some_and(|(s, _)| s == system))
+        .filter_map(|l| facts.int(probe, &l.subject, &signals::TIMELINE, now).map(|(t, _)| t))
+        .max();
+    let newest = clock.and_then(|c| c.newest(system, seen_on));
     out.growing = !primary_seen;
     if let Some((_, newest)) = newest {
         out.missing = Some(newest.lsn.ahead_of(received));
@@ -231,13 +240,18 @@ fn of_standby(
             out.at_last_rate = at_last_rate(facts, probe, system, newest.lsn, received, now.since(newest.asked));
         }
     }
-    let zero = |f: &Finding| {
-        f.proves == Some(Proof::ZeroLoss) && f.probe.as_ref() == Some(&probe.id) && f.subject.site.as_ref() == Some(to)
-    };
-    if !out.growing && findings.iter().any(zero) {
-        out.bound = Bound::Zero;
-        return Some(out);
-    }
+    let zero = findings.iter().find_map(|f| match f.proves {
+        Some(Proof::ZeroLoss { seen, since })
+            if f.probe.as_ref() == Some(&probe.id) && f.subject.site.as_ref() == Some(to) =>
+        {
+            Some((seen, since))
+        }
+        Some(_) | None => None,
+    });
+    let zero = zero.filter(|_| !out.growing);
+    // Another look is overdue: since the last one a commit may have stopped waiting.
+    let late = zero.is_some_and(|(seen, _)| now.since(seen) > one_look(probe));
+    out.growing |= late;
     // A standby that does not say its timeline can be dated only where there never was but one: after a fork, the same
     // position means something else on each.
     if newest.is_none() && clock.is_some_and(|c| !c.segments().is_empty()) {
@@ -255,7 +269,20 @@ fn of_standby(
     {
         return unknown(out, "the standby follows another timeline than the primary");
     }
-    match clock.and_then(|c| c.covered(system, timeline, received, facts.boot, now)) {
+    let covered = clock.and_then(|c| c.covered(system, timeline, received, facts.boot, now));
+    if let Some((_, since)) = zero.filter(|_| !late) {
+        // What was committed before commits waited is there only once the standby holds a position that was seen since.
+        // Lately, too: what happened while nobody could look is not known.
+        let within = now.since(since).min(facts.plan.stale_after(probe));
+        if covered.as_ref().is_some_and(|c| c.age <= within) {
+            out.bound = Bound::Zero;
+            return Some(out);
+        }
+        if out.goal.0.is_zero() {
+            return unknown(out, "commits wait for the standby, and it has not yet caught up with the older ones");
+        }
+    }
+    match covered {
         Some(covered) => {
             out.bound = Bound::AtMost { span: Span(covered.age) };
             out.since = Some(covered.sample.asked);
@@ -263,6 +290,11 @@ fn of_standby(
         }
         None => Some(without_history(facts, probe, subject, situation, out, now)),
     }
+}
+
+/// How old the newest look at a server may be while the next one is not overdue.
+pub(crate) fn one_look(probe: &ProbeDecl) -> std::time::Duration {
+    probe.interval.0.saturating_add(probe.timeout.0)
 }
 
 /// The one place where the last replayed commit's own time is used: no history covers the standby, and the primary is gone.

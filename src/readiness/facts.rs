@@ -25,6 +25,8 @@ pub struct Outcome {
 struct Slot {
     good: Option<Reading>,
     last: Reading,
+    /// The value before `good`.
+    before: Option<Reading>,
     /// When the value of `good` was first seen in a run of equal values.
     since: Option<Now>,
 }
@@ -65,14 +67,14 @@ impl Readings {
                         if slot.good.as_ref().is_none_or(|g| g.value != reading.value) {
                             slot.since = Some(reading.asked);
                         }
-                        slot.good = Some(reading.clone());
+                        slot.before = slot.good.replace(reading.clone());
                     }
                     slot.last = reading;
                 }
                 None => {
                     let good = reading.value.is_ok().then(|| reading.clone());
                     let since = good.as_ref().map(|g| g.asked);
-                    state.slots.insert(signal, Slot { good, last: reading, since });
+                    state.slots.insert(signal, Slot { good, last: reading, before: None, since });
                 }
             }
         }
@@ -207,6 +209,13 @@ impl<'a> Facts<'a> {
             Seen::Value { .. } => self.readings.lanes.get(&key.lane())?.slots.get(signal)?.since,
             Seen::Gap { .. } | Seen::Stale { .. } | Seen::Never => None,
         }
+    }
+
+    /// The value of the look before the one that brought the fresh value. For what one look alone does not prove.
+    #[must_use]
+    pub fn before(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId) -> Option<&'a Reading> {
+        let key = Key { probe: probe.id.clone(), subject: subject.clone(), signal: signal.clone() };
+        self.readings.lanes.get(&key.lane())?.slots.get(signal)?.before.as_ref()
     }
 
     /// A fresh value and its reading; `None` for a gap, for what is stale and for what does not apply.

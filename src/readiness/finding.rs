@@ -64,8 +64,14 @@ pub enum Bearing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proof {
-    /// Every commit waits until this site has it: RPO 0 holds.
-    ZeroLoss,
+    /// Every commit waits until this site has it. That alone is not RPO 0: what was committed before it was so must have
+    /// arrived, and whoever looked must have looked lately.
+    ZeroLoss {
+        /// When it was last seen to be so.
+        seen: Now,
+        /// The first look since which it was seen to be so.
+        since: Now,
+    },
     /// The site's database could be promoted now: it is a standby, it answers, and it may be promoted.
     Promotable,
 }

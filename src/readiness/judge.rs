@@ -33,7 +33,7 @@ pub fn judge(
     let exposures = exposure(facts, &active, &situation, &findings, now);
     findings.extend(rules::required(plan));
     findings.extend(rules::exposure(plan, &exposures, now));
-    findings.extend(rules::situation(plan, &situation, &active, now));
+    findings.extend(rules::situation(facts, &situation, &active, now));
     for finding in &mut findings {
         let weight = finding.probe.as_ref().and_then(|id| plan.probe(id)).map_or(Weight::Full, |p| p.weight);
         cap(weight, finding);

@@ -152,9 +152,9 @@ impl LsnClock {
         of.next().is_some_and(|first| of.all(|t| t == first))
     }
 
-    /// The newest sample of a cluster, on whichever timeline.
-    pub(super) fn newest(&self, system: &SafeText) -> Option<(i64, LsnSample)> {
-        let of = self.segments.iter().rev().filter(|s| s.system == *system);
+    /// The newest sample of a cluster, on the timeline that its primary is seen on now; else on the highest.
+    pub(super) fn newest(&self, system: &SafeText, seen: Option<i64>) -> Option<(i64, LsnSample)> {
+        let of = self.segments.iter().rev().filter(|s| s.system == *system && seen.is_none_or(|t| t == s.timeline));
         of.filter_map(|s| Some((s.timeline, *s.samples.back()?))).max_by_key(|(timeline, s)| (*timeline, s.lsn))
     }
 

@@ -24,6 +24,7 @@ mod value;
 
 pub use active::{Active, Site as ActiveSite, active};
 pub use estimate::{Estimate, estimate};
+pub(crate) use exposure::one_look;
 pub use exposure::{Bound, Exposure, exposure};
 pub use facts::{Facts, Outcome, Readings, Seen};
 pub use finding::{Bearing, Code, Evidence, Finding, Proof, Verdict};

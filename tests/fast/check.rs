@@ -286,14 +286,14 @@ fn the_program_exits_with_the_verdict_also_when_nobody_reads_it() {
     };
     let read = start(&["--format", "json"]).wait_with_output().unwrap();
     let value: serde_json::Value = serde_json::from_slice(&read.stdout).unwrap();
-    assert_eq!((read.status.code(), value["verdict"].as_str()), (Some(2), Some("not-ready")), "{value:#}");
+    assert_eq!((read.status.code(), value["verdict"].as_str()), (Some(3), Some("unknown")), "{value:#}");
     assert_eq!(String::from_utf8(read.stderr).unwrap(), "");
     assert!(value["plans"][0]["changes"].is_null(), "the first check");
 
     let mut unread = start(&[]);
     drop(unread.stdout.take());
     let unread = unread.wait_with_output().unwrap();
-    assert_eq!((unread.status.code(), unread.stderr.as_slice()), (Some(2), &b""[..]));
+    assert_eq!((unread.status.code(), unread.stderr.as_slice()), (Some(3), &b""[..]));
 
     let again = start(&["--format", "json"]).wait_with_output().unwrap();
     let value: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();

@@ -223,6 +223,30 @@ fn a_one_shot_check_looks_again_at_a_second_writer() {
     assert_eq!((status.readiness, status.situation.words()), (Verdict::NotReady, "split brain"), "{}", tell(&status));
 }
 
+/// With a history that is hours old, a standby that is a moment behind would be dated by it: a one-shot check looks again
+/// instead of calling hours a loss.
+#[test]
+fn a_one_shot_check_looks_again_at_a_standby_a_moment_behind() {
+    let mut world = World::healthy();
+    world.hold_received = true;
+    world.hold_replayed = true;
+    world.pass(7_200.0);
+    world.poll(&[]);
+    let status = world.judged();
+    assert!(
+        status.exposure().unwrap().bound.span().is_some_and(|s| s.0 > Duration::from_secs(3_600)),
+        "{}",
+        tell(&status)
+    );
+    assert!(world.model.unsettled().iter().any(|l| World::name(l) == "west"), "{}", tell(&status));
+    world.hold_received = false;
+    world.hold_replayed = false;
+    world.pass(7_201.0);
+    world.poll(&["west".into()]);
+    assert_eq!(world.judged().readiness, Verdict::Ready);
+    assert!(world.model.unsettled().is_empty());
+}
+
 /// Nothing probed and nothing required, nothing probed and something required, nothing looked at yet: unknown, and no panic.
 #[test]
 fn nothing_is_never_ready() {
@@ -270,4 +294,15 @@ fn what_a_board_shows_holds_until_it_is_judged_again() {
         assert_eq!(shown.0.subsec_nanos() == 0, watching || shown.0.is_zero(), "{shown}");
         assert_eq!(world.judged().readiness, Verdict::Ready);
     }
+}
+
+/// A password that was rotated is no outage: at night the sentence and the advice must not send anybody to fail over.
+#[test]
+fn a_refused_login_is_not_told_as_an_outage() {
+    let mut world = World::healthy();
+    world.dark.insert("east".into(), lifeboat::readiness::Reason::WrongPassword.into());
+    let status = world.run_to(60.0);
+    let why = status.findings.iter().find(|f| f.code == "primary-unreachable").unwrap();
+    assert!(why.sentence.as_str().contains("answers, but not to lifeboat: password refused"), "{}", why.sentence);
+    assert!(why.next.as_ref().unwrap().as_str().contains("login"), "{why:?}");
 }

@@ -31,6 +31,8 @@ fn settings() -> Vec<Row> {
         ("fsync", "on"),
         ("synchronous_standby_names", ""),
         ("synchronous_commit", "on"),
+        ("max_standby_archive_delay", "30000"),
+        ("max_standby_streaming_delay", "30000"),
         ("recovery_min_apply_delay", "0"),
         ("recovery_target_timeline", "latest"),
         ("wal_receiver_timeout", "60000"),

@@ -67,7 +67,12 @@ fn judge_lane(facts: &Facts<'_>, probe: &ProbeDecl, lane: &LaneDecl, now: Now) -
         let Some((signal, trouble)) = troubles.into_iter().find(|(_, t)| t.verdict() == verdict) else {
             return make(Verdict::Unknown, "bug", "a fault in lifeboat itself");
         };
-        let of = if blind { format!("{what}: ") } else { format!("{what}, {signal}: ") };
+        let of =
+            |detail: &str| match (blind, what.as_str().split(' ').next_back().is_some_and(|w| detail.starts_with(w))) {
+                (true, true) => detail.to_owned(),
+                (true, false) => format!("{what}: {detail}"),
+                (false, _) => format!("{what}, {signal}: {detail}"),
+            };
         let with = |f: Finding, at: Now, value: &str| {
             let evidence =
                 Evidence { what: format!("{} {}", probe.id.name, lane.subject).into(), value: value.into(), at };
@@ -75,25 +80,25 @@ fn judge_lane(facts: &Facts<'_>, probe: &ProbeDecl, lane: &LaneDecl, now: Now) -
         };
         return match trouble {
             Trouble::Gap(gap, at) if gap.reason == Reason::Refused && !facts.refused_twice(&id) => with(
-                make(Verdict::Unknown, gap.reason.code(), &format!("{of}{}; asking again", gap.detail)),
+                make(Verdict::Unknown, gap.reason.code(), &of(&format!("{}; asking again", gap.detail))),
                 at,
                 gap.reason.words(),
             )
             .next("wait for the next look"),
             Trouble::Gap(gap, at) => {
-                with(make(verdict, gap.reason.code(), &format!("{of}{}", gap.detail)), at, gap.reason.words())
+                with(make(verdict, gap.reason.code(), &of(gap.detail.as_str())), at, gap.reason.words())
                     .next(&advice(gap.reason, what.as_str()))
             }
             Trouble::Stale(at) => {
                 let limit = Span(facts.plan.stale_after(probe));
-                with(make(Verdict::Unknown, "stale", &format!("{of}nothing newer than {limit}")), at, "stale")
+                with(make(Verdict::Unknown, "stale", &of(&format!("nothing newer than {limit}"))), at, "stale")
                     .next("poll now (r); if it stays, the look hangs: see the probe's timeout")
             }
             Trouble::Never => {
                 let seen = facts.readings.outcomes(&id).len() > 0;
                 let (code, words) =
                     if seen { ("absent", "the look did not bring it") } else { ("never-read", "not read yet") };
-                make(Verdict::Unknown, code, &format!("{of}{words}")).next("wait for the first look, or poll now (r)")
+                make(Verdict::Unknown, code, &of(words)).next("wait for the first look, or poll now (r)")
             }
         };
     }

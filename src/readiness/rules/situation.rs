@@ -1,13 +1,19 @@
 //! What is going on bears on readiness too.
 
-use crate::plan::{Area, Now, Plan, RuleId, Subject};
-use crate::readiness::{Active, ActiveSite, Finding, Situation, Verdict};
+use crate::plan::{Area, Now, RuleId, SiteId, Subject};
+use crate::readiness::{Active, ActiveSite, Facts, Finding, Reason, Seen, Situation, Verdict, signals};
 
 const ID: RuleId = RuleId::new("situation");
 
 /// The finding for a situation that is not normal.
 #[must_use]
-pub(in crate::readiness) fn situation(plan: &Plan, situation: &Situation, active: &Active, now: Now) -> Vec<Finding> {
+pub(in crate::readiness) fn situation(
+    facts: &Facts<'_>,
+    situation: &Situation,
+    active: &Active,
+    now: Now,
+) -> Vec<Finding> {
+    let plan = facts.plan;
     let make = |area, subject, verdict, code: &'static str, sentence: &str, next: &str| {
         let seen = |s: &ActiveSite| match s {
             ActiveSite::At(site) => site.to_string(),
@@ -55,8 +61,15 @@ pub(in crate::readiness) fn situation(plan: &Plan, situation: &Situation, active
             Subject::site(site.clone()),
             Verdict::Unknown,
             "primary-unreachable",
-            &format!("the active database in {site} does not answer; it may still take writes"),
-            "find out from a second place whether it lives; see the failover gate",
+            &match refuses(facts, site, now) {
+                Some(why) => format!("the active database in {site} answers, but not to lifeboat: {why}"),
+                None => format!("the active database in {site} does not answer; it may still take writes"),
+            },
+            if refuses(facts, site, now).is_some() {
+                "mend lifeboat's login there first: that alone is no reason to fail over"
+            } else {
+                "find out from a second place whether it lives; see the failover gate"
+            },
         ),
         Situation::PrimaryDown { site, .. } => make(
             Area::Replication,
@@ -102,4 +115,19 @@ pub(in crate::readiness) fn situation(plan: &Plan, situation: &Situation, active
             "plan the way back when the home site has caught up",
         ),
     }
+}
+
+/// Why a site's database does not let us look, where it said so itself: then it lives.
+fn refuses(facts: &Facts<'_>, site: &SiteId, now: Now) -> Option<&'static str> {
+    let lanes = facts.plan.probes.iter().flat_map(|p| p.lanes.iter().map(move |l| (p, l)));
+    let mut here = lanes
+        .filter(|(_, l)| l.subject.site.as_ref() == Some(site) && l.expects.contains(&signals::WRITABLE))
+        .map(|(p, l)| facts.seen(&p.lane_id(l).key(signals::WRITABLE), now));
+    here.find_map(|seen| match seen {
+        Seen::Gap { gap, .. } => {
+            let login = [Reason::WrongPassword, Reason::NoAccess, Reason::NoPrivilege];
+            login.contains(&gap.reason).then(|| gap.reason.words())
+        }
+        Seen::Value { .. } | Seen::Stale { .. } | Seen::Never => None,
+    })
 }

@@ -25,6 +25,17 @@ const FRESH_AT_MOST: Duration = Duration::from_secs(300);
 /// And no less than this, whatever its TTL: each look would look for it anew.
 const FRESH_AT_LEAST: Duration = Duration::from_secs(30);
 
+/// A resolver where nobody listens: it is not what the plan protects, and says nothing of the record. So it is out of
+/// reach, and no proof that anything of the plan is down.
+#[must_use]
+pub fn not_asked(gap: Gap) -> Gap {
+    if gap.reason == Reason::Refused {
+        Gap::new(Reason::Unreachable, &format!("{}: nobody listens there", gap.detail))
+    } else {
+        gap
+    }
+}
+
 /// One authoritative server's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {

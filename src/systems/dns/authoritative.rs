@@ -15,7 +15,7 @@ use crate::plan::LaneDecl;
 use crate::readiness::{Gap, Reason};
 use crate::systems::{Lane, Look, Looking};
 
-use super::askers::{Askers, Zone, system_resolvers};
+use super::askers::{Askers, Zone, not_asked, system_resolvers};
 use super::exchange::{LONGEST, ask};
 use super::options::Dns;
 use super::parse::{self, MOST_LINKS};
@@ -116,7 +116,7 @@ impl AuthoritativeLane {
         }
         let (net, dns, port) = (Arc::clone(&self.net), Arc::clone(&self.dns), self.port);
         work.push(Box::pin(async move {
-            let zone = find(net, &dns, &name, link == 0, home, port, deadline).await;
+            let zone = find(net, &dns, &name, link == 0, home, port, deadline).await.map_err(not_asked);
             Done::Zone { link, zone }
         }));
     }
@@ -298,6 +298,45 @@ mod tests {
         assert_eq!(outcomes(&seen), ["timed-out"]);
         assert_eq!(ttl(&seen), Err(Reason::TimedOut));
         assert!(began.elapsed() <= Duration::from_secs(3), "within the deadline");
+    }
+
+    /// The first link's answer holds the second link's record too: a dead server beside a good one leaves nothing unknown.
+    #[tokio::test]
+    async fn one_dead_server_leaves_the_time_to_live_of_a_cname_within_the_zone_known() {
+        let good = Fake::start(|q, _| {
+            vec![super::super::fake::scripted(
+                q,
+                true,
+                &[
+                    "shop.example.com. 60 CNAME front.example.com.",
+                    "front.example.com. 20 A 192.0.2.1",
+                    "example.com. 300 SOA 11",
+                ],
+            )]
+        })
+        .await;
+        let mut options = dns(&[&good]);
+        options.resolvers = vec![good.addr];
+        let gone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        options.servers.push(ServerName { host: gone.ip().to_string(), port: gone.port() });
+        let seen = look(&mut lane(options)).await;
+        assert_eq!(ttl(&seen), Ok(Value::Span(Span::secs(60))));
+        assert_eq!(outcomes(&seen), ["ok", "refused", "ok", "refused"]);
+    }
+
+    /// A dead resolver is no proof about the record: its servers were not asked.
+    #[tokio::test]
+    async fn a_resolver_where_nobody_listens_leaves_the_record_unknown() {
+        let gone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut options = dns(&[]);
+        options.resolvers = vec![gone];
+        let seen = look(&mut lane(options.clone())).await;
+        assert_eq!(ttl(&seen), Err(Reason::Unreachable));
+        let decl = LaneDecl { subject: Subject::part("r"), server: "r".into(), expects: vec![signals::ANSWER] };
+        let mut resolver =
+            super::super::resolver::ResolverLane { net: Net::new(), decl, dns: options, resolver: Some(gone) };
+        let seen = resolver.look(Instant::now() + Duration::from_secs(3)).await;
+        assert_eq!(seen.observed[0].value.as_ref().map_err(|g| g.reason), Err(Reason::Unreachable));
     }
 
     /// Finds the zone and its servers through a resolver, follows a CNAME into another zone, and asks that zone's servers.

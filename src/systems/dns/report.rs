@@ -41,7 +41,8 @@ pub(super) fn report(links: &[LinkState]) -> Look {
     let (mut servers, mut chain) = (Vec::new(), Records::default());
     let mut ttl: Result<Option<Duration>, Gap> = Ok(None);
     for link in links {
-        let before = chain.0.len();
+        // A server's answer may lead through names of its zone that are links of their own: they bring no new record.
+        let mut known = false;
         let mut first: Option<Gap> = link.gap.clone();
         if let Some(gap) = &link.gap {
             servers.push(row(link, "", None, (parse::code(gap), gap.detail.clone()), &Asked::none()));
@@ -56,7 +57,10 @@ pub(super) fn report(links: &[LinkState]) -> Look {
                 for (family, kind, reply) in [("A", RecordType::A, &a), ("AAAA", RecordType::AAAA, &aaaa)] {
                     let Ok(message) = reply else { continue };
                     match parse::chain(message, &link.name, kind, link.zone.as_ref()) {
-                        Ok(found) => chain.add(family, found.links, &who),
+                        Ok(found) => {
+                            known |= !found.links.is_empty();
+                            chain.add(family, found.links, &who);
+                        }
                         Err(gap) => outcome = (gap.reason.code(), gap.detail),
                     }
                 }
@@ -67,7 +71,7 @@ pub(super) fn report(links: &[LinkState]) -> Look {
         }
         // A link of which nothing is known makes the whole chain's time to live unknown.
         match first {
-            Some(gap) if chain.0.len() == before && ttl.is_ok() => ttl = Err(gap),
+            Some(gap) if !known && ttl.is_ok() => ttl = Err(gap),
             Some(_) | None => {}
         }
     }

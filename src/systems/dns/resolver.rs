@@ -13,7 +13,7 @@ use crate::readiness::signals::TRAFFIC;
 use crate::readiness::{Gap, Reason, Row, Value};
 use crate::systems::{Lane, Look, Looking};
 
-use super::askers::system_resolvers;
+use super::askers::{not_asked, system_resolvers};
 use super::exchange::ask;
 use super::options::{Dns, shown};
 use super::place::{Answered, place};
@@ -36,7 +36,7 @@ impl Lane for ResolverLane {
         Box::pin(async move {
             match self.answer(deadline).await {
                 Ok(look) => look,
-                Err(gap) => Look::failed(&self.decl, &gap),
+                Err(gap) => Look::failed(&self.decl, &not_asked(gap)),
             }
         })
     }

@@ -102,6 +102,9 @@ pub const SETTINGS: &[&str] = &[
 /// Settings that only members of `pg_read_all_settings` see.
 pub const HIDDEN_SETTINGS: &[&str] = &["primary_conninfo", "restore_command", "archive_command", "archive_library"];
 
+/// Stands between `synchronous_commit` and what set it for the session that looks alone: others get something else.
+pub const BY: &str = " by ";
+
 impl Ask {
     /// How many columns its rows have.
     #[must_use]
@@ -172,7 +175,10 @@ impl Ask {
                 // What was set for our own role or session says nothing about the server: a role that looks may well be
                 // read-only by itself.
                 return Some(format!(
-                    "SELECT name, CASE WHEN source IN ('user', 'database user', 'client', 'session') THEN NULL \
+                    "SELECT name, \
+                     CASE WHEN name = 'synchronous_commit' AND source IN ('user', 'database', 'database user', 'client') \
+                     THEN setting || '{BY}' || source \
+                     WHEN source IN ('user', 'database user', 'client', 'session') THEN NULL \
                      WHEN name NOT IN ('{hidden}') THEN setting \
                      WHEN setting IN ('', '(disabled)') THEN 'unset' ELSE 'set' END \
                      FROM pg_settings WHERE name IN ('{list}')"

@@ -294,9 +294,13 @@ fn now_section(status: &PlanStatus, cells: usize) -> Vec<Line> {
 fn exposure(e: &Exposure) -> String {
     let mut text = match &e.bound {
         Bound::Zero => "no loss: every commit waits for the standby".to_owned(),
-        Bound::AtMost { span } => format!("lose at most the last {span} (goal {})", e.goal),
-        Bound::ByLastCommit { span } => format!("lose at most the last {span}, by the last commit (goal {})", e.goal),
-        Bound::ByContent { span } => format!("lose at most the last {span}, by its newest row (goal {})", e.goal),
+        Bound::AtMost { span } => format!("lose at most the last {} (goal {})", span.upper(), e.goal),
+        Bound::ByLastCommit { span } => {
+            format!("lose at most the last {}, by the last commit (goal {})", span.upper(), e.goal)
+        }
+        Bound::ByContent { span } => {
+            format!("lose at most the last {}, by its newest row (goal {})", span.upper(), e.goal)
+        }
         Bound::Unknown { why } => format!("loss unknown: {why}"),
     };
     if let Some(missing) = e.missing.filter(|b| b.0 > 0) {

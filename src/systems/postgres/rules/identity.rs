@@ -66,7 +66,12 @@ fn judge(server: Server<'_>) -> Option<Finding> {
                     .finding(ID, Verdict::NotReady, "other-cluster", &why)
                     .because(&format!("{site} system identifier"), &system, at)
                     .because(&format!("{} system identifier", other.site), &theirs, then)
-                    .next(&format!("rebuild {site} from the primary: pg_basebackup -R"))
+                    .next(&if server.role() == Role::Standby {
+                        format!("rebuild {site} from the primary: pg_basebackup -R")
+                    } else {
+                        "find out which of them is the service before either is touched; then rebuild the other"
+                            .to_owned()
+                    })
                     .bearing(Bearing::Blocks(why.as_str().into())),
             );
         }

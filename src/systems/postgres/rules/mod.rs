@@ -7,6 +7,7 @@ use crate::readiness::Rule;
 
 mod after_promotion;
 mod archiver;
+mod conflicts;
 mod identity;
 mod parity;
 mod promotable;
@@ -29,6 +30,7 @@ pub static RULES: &[&dyn Rule] = &[
     &receiver::Receiver,
     &sender::Sender,
     &replay::Replay,
+    &conflicts::Conflicts,
     &slots::Slots,
     &timeline::Timeline,
     &sync::Sync,

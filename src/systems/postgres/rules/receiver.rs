@@ -7,9 +7,10 @@ use crate::readiness::{About, Facts, Finding, Gap, Rule, Verdict};
 use crate::systems::postgres::options::Mode;
 use crate::systems::postgres::signals::RECEIVER;
 
-use super::view::{Matched, Role, Server, sender_of, servers};
+use super::view::{APART, Matched, Role, Server, sender_of, servers};
 
 const ID: RuleId = RuleId::new("postgres.receiver");
+const NOT_STREAMING: &str = "not-streaming";
 /// PostgreSQL's default `wal_receiver_timeout`.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// A receiver that hears nothing asks for a sign of life at half its timeout; this long the answer may take.
@@ -52,10 +53,15 @@ fn without(standby: Server<'_>, at: Now) -> Result<Finding, Gap> {
             at,
         ));
     }
-    // A standby that restarts has no receiver for a moment: that is named at once, and proven when it stays.
-    let verdict = if standby.lasts(&RECEIVER, at) { Verdict::NotReady } else { Verdict::Degraded };
+    // A standby or a primary that restarts leaves a moment without: one look proves nothing.
+    let twice = standby.rows_before(&RECEIVER).is_some_and(|(r, then)| r.is_empty() && at.since(then) >= APART);
+    let (verdict, why) = if twice {
+        (Verdict::NotReady, format!("{site} receives no log: nothing is streamed to it"))
+    } else {
+        (Verdict::Unknown, format!("{site} receives no log at this look; asking again"))
+    };
     Ok(standby
-        .finding(ID, verdict, "not-streaming", &format!("{site} receives no log: nothing is streamed to it"))
+        .finding(ID, verdict, NOT_STREAMING, &why)
         .because(&format!("{site} pg_stat_wal_receiver"), &"no row", at)
         .next(&format!(
             "see the log of {}, and primary_conninfo there; is the primary reachable from it?",
@@ -87,7 +93,7 @@ fn judge(standby: Server<'_>, row: &crate::readiness::Row, at: Now) -> Result<Fi
                 .next("wait; if it stays, see the standby's log"));
         }
         _ => {
-            return Ok(make(Verdict::NotReady, "not-streaming", &format!("{site}: the receiver is {status}"))
+            return Ok(make(Verdict::NotReady, NOT_STREAMING, &format!("{site}: the receiver is {status}"))
                 .next(&format!("see the log of {}", standby.server())));
         }
     }

@@ -5,9 +5,8 @@ use std::time::Duration;
 use crate::plan::{Now, Plan, RuleId, Span};
 use crate::readiness::{About, Facts, Finding, Gap, Row, Rule, Verdict};
 use crate::systems::postgres::options::Mode;
-use crate::systems::postgres::signals::SENDERS;
 
-use super::view::{Matched, Role, Server, sender_of, servers};
+use super::view::{Matched, Role, Server, missed_before, sender_of, servers};
 
 const ID: RuleId = RuleId::new("postgres.sender");
 /// PostgreSQL's default `wal_sender_timeout`.
@@ -50,17 +49,18 @@ fn judge(primary: Server<'_>, standby: Server<'_>) -> Option<Finding> {
             let all: Result<Vec<Finding>, Gap> = rows.iter().map(|row| state(primary, standby, row, at)).collect();
             all.map(|all| all.into_iter().min_by_key(|f| f.verdict == Verdict::Ready))
         }
-        Ok(Matched::Missing) => Ok(Some(
+        Ok(Matched::Missing) => Ok(Some({
+            // A standby that restarts is away for a moment: one look proves nothing.
+            let (verdict, why) = if missed_before(primary, standby, at) {
+                (Verdict::NotReady, format!("the primary sends nothing to {site}"))
+            } else {
+                (Verdict::Unknown, format!("the primary sends nothing to {site} at this look; asking again"))
+            };
             primary
-                .finding(
-                    ID,
-                    missing(primary, standby, at),
-                    "sender-missing",
-                    &format!("the primary sends nothing to {site}"),
-                )
+                .finding(ID, verdict, "sender-missing", &why)
                 .because(&format!("{} pg_stat_replication", primary.site), &"no row for it", at)
-                .next(&format!("see the log of {}: can it reach the primary, is its slot there?", standby.server())),
-        )),
+                .next(&format!("see the log of {}: can it reach the primary, is its slot there?", standby.server()))
+        })),
         Ok(Matched::Unclear) => Ok(Some(
             primary
                 .finding(
@@ -77,14 +77,6 @@ fn judge(primary: Server<'_>, standby: Server<'_>) -> Option<Finding> {
     let mut finding = made.unwrap_or_else(|gap| Some(primary.senseless(ID, "pg_stat_replication", &gap, at)))?;
     finding.subject = primary.part(&format!("to {site}"));
     Some(finding)
-}
-
-/// A standby that restarts has no sender for a moment: that is named at once, and proven when it stays. Where other rows
-/// change with every look, how long it has been missing is not known, and the standby's own words decide.
-fn missing(primary: Server<'_>, standby: Server<'_>, at: Now) -> Verdict {
-    let alone = primary.rows(&SENDERS).is_some_and(|(rows, _)| rows.is_empty());
-    let proven = if alone { primary.lasts(&SENDERS, at) } else { standby.receiver().is_none() };
-    if proven { Verdict::NotReady } else { Verdict::Degraded }
 }
 
 fn state(primary: Server<'_>, standby: Server<'_>, row: &Row, at: Now) -> Result<Finding, Gap> {

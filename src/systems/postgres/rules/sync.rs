@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::plan::{Now, Plan, RuleId};
 use crate::readiness::{About, Facts, Finding, Gap, Proof, Row, Rule, Verdict};
 use crate::systems::postgres::options::Mode;
-use crate::systems::postgres::signals::{COMMIT_OVERRIDES, SENDERS, SYNC_WAITS};
+use crate::systems::postgres::queries::BY;
+use crate::systems::postgres::signals::{COMMIT_OVERRIDES, SENDERS, SETTINGS, SYNC_WAITS};
 
 use super::view::{Matched, Role, Server, sender_of, servers};
 
@@ -98,7 +99,7 @@ fn zero(primary: Server<'_>, standby: Server<'_>, names: &str, at: Now) -> Optio
             standby
                 .finding(ID, Verdict::Ready, "synchronous", &format!("every commit waits until {site} has it"))
                 .because(&format!("{} synchronous_standby_names", primary.site), &names, at)
-                .proving(Proof::ZeroLoss),
+                .proving(Proof::ZeroLoss { seen: at, since: primary.held_since(&SETTINGS).unwrap_or(at) }),
         ),
         Err(Some(why)) if primary.rpo_is_zero() => Some(
             standby
@@ -117,6 +118,9 @@ fn proof(primary: Server<'_>, standby: Server<'_>, names: &str) -> Result<(), Op
     let level = |s: &str| matches!(s, "on" | "remote_apply");
     let no = |why: &str| Err(Some(why.to_owned()));
     let (commit, _) = primary.setting("synchronous_commit").ok_or(None)?;
+    if let Some((_, by)) = commit.split_once(BY) {
+        return no(&format!("synchronous_commit is set for the {by} that looks, which hides what others get"));
+    }
     if !level(commit) {
         return no(&format!("synchronous_commit is {commit}"));
     }
@@ -128,17 +132,21 @@ fn proof(primary: Server<'_>, standby: Server<'_>, names: &str) -> Result<(), Op
             (_, _) => return no("where synchronous_commit is set makes no sense"),
         }
     }
-    if standby.setting("fsync").is_some_and(|(s, _)| s != "on") {
+    if standby.setting("fsync").ok_or(None)?.0 != "on" {
         return no("fsync is off on the standby");
     }
     let (Ok(Matched::Rows(rows)), _) = sender_of(primary, standby).ok_or(None)? else {
         return no("the primary has no sender that is known to be its");
     };
+    // Several standbys may carry one name: then fewer than all of them make a quorum.
+    let (senders, _) = primary.rows(&SENDERS).ok_or(None)?;
+    let quorum = senders.iter().filter(|r| matches!(r.text("sync_state"), Ok(Some(s)) if s.as_str() == "quorum"));
+    let quorum = quorum.count();
     for row in rows {
         let Ok(Some(state)) = row.text("sync_state") else { return no("its sync_state could not be read") };
         match state.as_str() {
             "sync" => {}
-            "quorum" if all_must_answer(names) => {}
+            "quorum" if all_must_answer(names, quorum) => {}
             "quorum" => return no("it is one of a quorum, and a commit may wait for the others"),
             other => return no(&format!("its sync_state is {other}")),
         }
@@ -146,8 +154,8 @@ fn proof(primary: Server<'_>, standby: Server<'_>, names: &str) -> Result<(), Op
     Ok(())
 }
 
-/// Whether `ANY k (...)` waits for all that it names. A `*` names any number.
-fn all_must_answer(names: &str) -> bool {
+/// Whether `ANY k (...)` waits for all that it names, and for all `there` are of them. A `*` names any number.
+fn all_must_answer(names: &str, there: usize) -> bool {
     let names = names.trim();
     let Some((keyword, rest)) = names.split_at_checked(3) else { return false };
     if !keyword.eq_ignore_ascii_case("any") {
@@ -157,7 +165,7 @@ fn all_must_answer(names: &str) -> bool {
     let (Ok(count), Some(list)) = (count.trim().parse::<usize>(), list.trim_end().strip_suffix(')')) else {
         return false;
     };
-    !list.contains(['*', '"']) && count >= list.split(',').count()
+    !list.contains(['*', '"']) && count >= list.split(',').count().max(there)
 }
 
 #[cfg(test)]
@@ -166,11 +174,12 @@ mod tests {
 
     #[test]
     fn a_member_of_a_quorum_has_every_commit_only_where_all_must_answer() {
-        assert!(all_must_answer("ANY 2 (a, b)"));
-        assert!(all_must_answer("any 1 (west)"));
+        assert!(all_must_answer("ANY 2 (a, b)", 2));
+        assert!(all_must_answer("any 1 (west)", 1));
+        assert!(!all_must_answer("ANY 1 (west)", 2), "two standbys of one name");
         for not in ["ANY 1 (a, b)", "ANY 2 (*)", "FIRST 2 (a, b)", "a, b", "", "ANY 2 (\"a,b\", c)", "ANY", "ANY x (a)"]
         {
-            assert!(!all_must_answer(not), "{not}");
+            assert!(!all_must_answer(not, 1), "{not}");
         }
     }
 }

@@ -1,13 +1,12 @@
 //! How these rules look at the servers of one probe.
 
+use std::time::Duration;
+
 use crate::plan::{Area, LaneDecl, Lsn, Now, Plan, ProbeDecl, RuleId, SignalId, SiteId, Subject};
 use crate::readiness::signals::{INSTANCE, WRITABLE};
 use crate::readiness::{About, Facts, Finding, Gap, Row, Seen, Value, Verdict};
 use crate::systems::postgres::options::{Mode, PostgresOptions};
-use crate::systems::postgres::signals::{RECEIVER, SENDERS, SETTINGS};
-
-/// What a restart of a standby, or of its receiver, takes at most before it counts as more than that.
-const RESTART: std::time::Duration = std::time::Duration::from_millis(1_800);
+use crate::systems::postgres::signals::{RECEIVER, SENDERS, SETTINGS, SLOTS};
 
 /// Every server of every probe of this mode.
 pub(super) fn servers(plan: &Plan, mode: Mode) -> Vec<About> {
@@ -142,9 +141,13 @@ impl<'a> Server<'a> {
         self.facts.held_since(self.probe, &self.lane.subject, signal, self.now)
     }
 
-    /// Whether what was read at `at` has been so for longer than a restart takes.
-    pub fn lasts(self, signal: &SignalId, at: Now) -> bool {
-        self.held_since(signal).is_some_and(|since| at.since(since) >= RESTART)
+    /// The table of the look before, with when it was asked for: for what one look alone does not prove.
+    pub fn rows_before(self, signal: &SignalId) -> Option<(&'a [Row], Now)> {
+        let reading = self.facts.before(self.probe, &self.lane.subject, signal)?;
+        match &reading.value {
+            Ok(Value::Rows(rows)) => Some((rows, reading.asked)),
+            Ok(_) | Err(_) => None,
+        }
     }
 
     /// One of the settings, as `pg_settings` gives it; `None` where it was not read.
@@ -225,7 +228,8 @@ pub(super) enum Matched<'a> {
 }
 
 /// The rows of a primary's `pg_stat_replication` that are this standby: by the configured name, else by the standby's
-/// address, else the only row there is when only one standby is expected.
+/// address, else the only row there is when only one standby is expected and something of its own says that it is it: a
+/// standby that feeds this one, or a program that only receives log, has a row as well.
 ///
 /// # Errors
 /// Where a row makes no sense.
@@ -233,6 +237,36 @@ pub(super) fn sender_of<'a>(primary: Server<'a>, standby: Server<'a>) -> Option<
     let (rows, at) = primary.rows(&SENDERS)?;
     Some((find_sender(primary, standby, rows), at))
 }
+
+/// Whether the look before, at least [`APART`] earlier, missed this standby's sender as well.
+pub(super) fn missed_before(primary: Server<'_>, standby: Server<'_>, at: Now) -> bool {
+    let Some((rows, then)) = primary.rows_before(&SENDERS) else { return false };
+    at.since(then) >= APART && matches!(find_sender(primary, standby, rows), Ok(Matched::Missing))
+}
+
+/// Whether something that the standby says of itself fits the primary or this row: whom it streams from, through which
+/// slot, under which name. A standby that says nothing just now has nothing against it.
+fn confirmed(primary: Server<'_>, standby: Server<'_>, row: &Row) -> Result<bool, Gap> {
+    let Some((Ok(receiver), _)) = standby.receiver() else { return Ok(true) };
+    let name = standby.setting("cluster_name").map_or("", |(name, _)| name);
+    let named = !name.is_empty() && row.text("application_name")?.is_some_and(|n| n.as_str() == name);
+    let Some(receiver) = receiver else { return Ok(named) };
+    let from_here = match receiver.text("sender_host")? {
+        Some(host) => primary.listens_at(host.as_str(), receiver.int("sender_port")?),
+        None => false,
+    };
+    let slot = receiver.text("slot_name")?.filter(|s| !s.as_str().is_empty());
+    let mut slotted = false;
+    if let (Some(slot), Some((slots, _))) = (slot, primary.rows(&SLOTS)) {
+        for other in slots {
+            slotted |= other.text("slot_name")?.is_some_and(|n| n == slot) && other.bool("active")? == Some(true);
+        }
+    }
+    Ok(named || from_here || slotted)
+}
+
+/// Two looks that are closer than this are one: a standby that restarts is away for longer.
+pub(super) const APART: Duration = Duration::from_millis(900);
 
 fn find_sender<'a>(primary: Server<'a>, standby: Server<'a>, rows: &'a [Row]) -> Result<Matched<'a>, Gap> {
     if let Some(name) = standby.options.standby_names.get(standby.site.as_str()) {
@@ -262,7 +296,7 @@ fn find_sender<'a>(primary: Server<'a>, standby: Server<'a>, rows: &'a [Row]) ->
     Ok(match (found.as_slice(), others.as_slice()) {
         (_, []) => Matched::Missing,
         ([_], _) => Matched::Rows(found),
-        ([], [only]) if siblings == 1 => Matched::Rows(vec![*only]),
+        ([], [only]) if siblings == 1 && confirmed(primary, standby, only)? => Matched::Rows(vec![*only]),
         (_, _) => Matched::Unclear,
     })
 }
