@@ -101,9 +101,9 @@ impl Readings {
         keys
     }
 
-    fn seen(&self, key: &Key, stale_after: Duration, now: Now) -> Seen<'_> {
-        let Some(lane) = self.lanes.get(&key.lane()) else { return Seen::Never };
-        let Some(slot) = lane.slots.get(&key.signal) else { return Seen::Never };
+    fn seen(&self, lane: &LaneId, signal: &SignalId, stale_after: Duration, now: Now) -> Seen<'_> {
+        let Some(lane) = self.lanes.get(lane) else { return Seen::Never };
+        let Some(slot) = lane.slots.get(signal) else { return Seen::Never };
         let age = now.since(slot.last.asked);
         let failing = slot.last.value.as_ref().err();
         if let Some(gap) = failing
@@ -195,16 +195,22 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn seen(&self, key: &Key, now: Now) -> Seen<'a> {
         let stale_after = self.plan.probe(&key.probe).map_or(Duration::ZERO, |p| self.plan.stale_after(p));
-        self.readings.seen(key, stale_after, now)
+        self.readings.seen(&key.lane(), &key.signal, stale_after, now)
+    }
+
+    /// What is known of one signal of one lane of `probe`.
+    #[must_use]
+    pub(super) fn seen_in(&self, probe: &ProbeDecl, lane: &LaneId, signal: &SignalId, now: Now) -> Seen<'a> {
+        self.readings.seen(lane, signal, self.plan.stale_after(probe), now)
     }
 
     /// Since when a fresh value has been what it is: when the first of a run of equal values was asked for. Looks that
     /// failed in between do not end the run.
     #[must_use]
     pub fn held_since(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Option<Now> {
-        let key = Key { probe: probe.id.clone(), subject: subject.clone(), signal: signal.clone() };
-        match self.seen(&key, now) {
-            Seen::Value { .. } => self.readings.lanes.get(&key.lane())?.slots.get(signal)?.since,
+        let lane = LaneId { probe: probe.id.clone(), subject: subject.clone() };
+        match self.seen_in(probe, &lane, signal, now) {
+            Seen::Value { .. } => self.readings.lanes.get(&lane)?.slots.get(signal)?.since,
             Seen::Gap { .. } | Seen::Stale { .. } | Seen::Never => None,
         }
     }
@@ -218,8 +224,8 @@ impl<'a> Facts<'a> {
         signal: &SignalId,
         now: Now,
     ) -> Option<(&'a Value, &'a Reading)> {
-        let key = Key { probe: probe.id.clone(), subject: subject.clone(), signal: signal.clone() };
-        match self.seen(&key, now) {
+        let lane = LaneId { probe: probe.id.clone(), subject: subject.clone() };
+        match self.seen_in(probe, &lane, signal, now) {
             Seen::Value { value: Value::NotApplicable, .. } | Seen::Gap { .. } | Seen::Stale { .. } | Seen::Never => {
                 None
             }

@@ -24,6 +24,10 @@ pub const FRAME: Duration = Duration::from_millis(16);
 const SECOND: Duration = Duration::from_secs(1);
 /// Most events that are taken in before a frame is drawn.
 pub const BATCH: usize = 256;
+/// Most looks that are taken in before keys are looked for again: each may mean a plan to judge.
+const LOOKS: usize = 16;
+/// The longest time for which news that keeps coming puts off a frame.
+const LATEST: Duration = Duration::from_millis(100);
 
 /// What the rest of the process tells the loop.
 #[derive(Debug)]
@@ -153,6 +157,8 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
         I: Stream<Item = Event> + Unpin,
     {
         let mut last_frame: Option<Instant> = None;
+        // A key is shown at once, whatever frame looks have just had; keys that come faster share one.
+        let mut last_typed: Option<Instant> = None;
         let (mut notices_open, mut polls_open) = (true, true);
         loop {
             let wake = self.wake_in(last_frame);
@@ -169,6 +175,8 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
                 },
                 () = tokio::time::sleep(wake) => News::Woke,
             };
+            let mut typed = matches!(news, News::Input(_));
+            let mut looks = 0;
             if let Some(end) = self.take(news)? {
                 return Ok(end);
             }
@@ -179,9 +187,13 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
                     Ok(notice) => Some(News::Notice(notice)),
                     Err(_) => match ready(&mut input).await {
                         Some(event) => Some(event.map_or(News::InputEnded, News::Input)),
+                        // Whoever types is shown it first.
+                        None if typed || looks >= LOOKS => break,
                         None => inbox.polls.try_recv().ok().map(News::Polled),
                     },
                 };
+                typed |= matches!(next, Some(News::Input(_)));
+                looks += usize::from(matches!(next, Some(News::Polled(_))));
                 let Some(news) = next else {
                     drained = true;
                     break;
@@ -190,6 +202,11 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
                     return Ok(end);
                 }
             }
+            if typed && self.dirty && last_typed.is_none_or(|at| at.elapsed() >= FRAME) {
+                self.show()?;
+                last_frame = Some(Instant::now());
+                last_typed = last_frame;
+            }
             let settled = self.app.settle((self.clock)());
             self.dirty |= settled.dirty;
             if let Some(end) = self.carry_out(settled.effects)? {
@@ -197,17 +214,24 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
             }
             let now = (self.clock)();
             self.dirty |= self.drawn.next.is_some_and(|at| at <= now.boot);
-            let due = last_frame.is_none_or(|at| at.elapsed() >= FRAME);
-            if self.dirty && drained && due {
-                let minute = app::update::next_minute(now);
-                self.drawn = self.frame(now)?;
-                // The header's clock is an age too.
-                self.drawn.next = Some(self.drawn.next.map_or(minute, |n| n.min(minute)));
-                self.app.view.detail = self.app.view.detail.min(self.drawn.detail_max);
-                self.dirty = false;
+            let since = last_frame.map_or(LATEST, |at| at.elapsed());
+            if self.dirty && (drained && since >= FRAME || since >= LATEST) {
+                self.show()?;
                 last_frame = Some(Instant::now());
             }
         }
+    }
+
+    /// Draws what there is to see now.
+    fn show(&mut self) -> io::Result<()> {
+        let now = (self.clock)();
+        let minute = app::update::next_minute(now);
+        self.drawn = self.frame(now)?;
+        // The header's clock is an age too.
+        self.drawn.next = Some(self.drawn.next.map_or(minute, |n| n.min(minute)));
+        self.app.view.detail = self.app.view.detail.min(self.drawn.detail_max);
+        self.dirty = false;
+        Ok(())
     }
 
     /// Draws a frame; sends nothing where it looks as the last one did.
