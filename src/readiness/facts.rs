@@ -24,7 +24,10 @@ pub struct Outcome {
 #[derive(Clone, Debug)]
 struct Slot {
     good: Option<Reading>,
-    last: Reading,
+    /// When the newest look asked.
+    asked: Now,
+    /// Why the newest look brought no value, where it did not. A value that it did bring is `good`.
+    failing: Option<Gap>,
     /// When the value of `good` was first seen in a run of equal values.
     since: Option<Now>,
 }
@@ -59,22 +62,23 @@ impl Readings {
         // What claims to be of another lane is not this look's to say.
         for reading in readings.into_iter().filter(|r| r.key.probe == lane.probe && r.key.subject == lane.subject) {
             let signal = reading.key.signal.clone();
-            match state.slots.get_mut(&signal) {
-                Some(slot) => {
-                    if reading.value.is_ok() {
-                        if slot.good.as_ref().is_none_or(|g| g.value != reading.value) {
-                            slot.since = Some(reading.asked);
-                        }
-                        slot.good = Some(reading.clone());
+            let slot = state.slots.entry(signal).or_insert_with(|| Slot {
+                good: None,
+                asked: reading.asked,
+                failing: None,
+                since: None,
+            });
+            slot.asked = reading.asked;
+            slot.failing = match &reading.value {
+                Err(gap) => Some(gap.clone()),
+                Ok(_) => {
+                    if slot.good.as_ref().is_none_or(|g| g.value != reading.value) {
+                        slot.since = Some(reading.asked);
                     }
-                    slot.last = reading;
+                    slot.good = Some(reading);
+                    None
                 }
-                None => {
-                    let good = reading.value.is_ok().then(|| reading.clone());
-                    let since = good.as_ref().map(|g| g.asked);
-                    state.slots.insert(signal, Slot { good, last: reading, since });
-                }
-            }
+            };
         }
         true
     }
@@ -104,13 +108,13 @@ impl Readings {
     fn seen(&self, lane: &LaneId, signal: &SignalId, stale_after: Duration, now: Now) -> Seen<'_> {
         let Some(lane) = self.lanes.get(lane) else { return Seen::Never };
         let Some(slot) = lane.slots.get(signal) else { return Seen::Never };
-        let age = now.since(slot.last.asked);
-        let failing = slot.last.value.as_ref().err();
+        let age = now.since(slot.asked);
+        let failing = slot.failing.as_ref();
         if let Some(gap) = failing
             && age <= stale_after
             && proven(lane, gap)
         {
-            return Seen::Gap { gap, at: slot.last.asked };
+            return Seen::Gap { gap, at: slot.asked };
         }
         if let Some(good) = &slot.good
             && now.since(good.asked) <= stale_after
@@ -119,8 +123,8 @@ impl Readings {
             return Seen::Value { value, reading: good, failing };
         }
         match failing {
-            Some(gap) if age <= stale_after => Seen::Gap { gap, at: slot.last.asked },
-            Some(_) | None => Seen::Stale { at: slot.good.as_ref().unwrap_or(&slot.last).asked },
+            Some(gap) if age <= stale_after => Seen::Gap { gap, at: slot.asked },
+            Some(_) | None => Seen::Stale { at: slot.good.as_ref().map_or(slot.asked, |g| g.asked) },
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::plan::{BootTime, LaneId, Now, Plan, SafeText};
 
 use super::frame::{Drawn, Look, draw};
 
-/// The shortest time between two frames.
+/// How long news waits for more of its kind before it is drawn, and the shortest time between two frames for keys.
 pub const FRAME: Duration = Duration::from_millis(16);
 /// The longest time for which the clock is not looked at.
 const SECOND: Duration = Duration::from_secs(1);
@@ -115,6 +115,8 @@ pub struct Session<'a, B: Backend, O: Outside> {
     drawn: Drawn,
     last: Buffer,
     dirty: bool,
+    /// Since when something waits to be drawn.
+    dirty_since: Option<Instant>,
 }
 
 impl<B: Backend, O: Outside> std::fmt::Debug for Session<'_, B, O> {
@@ -145,7 +147,7 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
     /// A session on a terminal on which the first frame has been drawn.
     pub fn new(terminal: &'a mut Terminal<B>, app: &'a mut App, outside: O, look: Look, clock: fn() -> Now) -> Self {
         let drawn = Drawn { next: None, detail_max: 0, formatted: 0 };
-        Self { terminal, app, outside, look, clock, drawn, last: Buffer::default(), dirty: false }
+        Self { terminal, app, outside, look, clock, drawn, last: Buffer::default(), dirty: false, dirty_since: None }
     }
 
     /// Runs until a person leaves, a signal comes, the terminal ends or the session cannot go on.
@@ -156,12 +158,11 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
     where
         I: Stream<Item = Event> + Unpin,
     {
-        let mut last_frame: Option<Instant> = None;
         // A key is shown at once, whatever frame looks have just had; keys that come faster share one.
         let mut last_typed: Option<Instant> = None;
         let (mut notices_open, mut polls_open) = (true, true);
         loop {
-            let wake = self.wake_in(last_frame);
+            let wake = self.wake_in();
             let news = tokio::select! {
                 biased;
                 notice = inbox.notices.recv(), if notices_open => match notice {
@@ -204,8 +205,7 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
             }
             if typed && self.dirty && last_typed.is_none_or(|at| at.elapsed() >= FRAME) {
                 self.show()?;
-                last_frame = Some(Instant::now());
-                last_typed = last_frame;
+                last_typed = Some(Instant::now());
             }
             let settled = self.app.settle((self.clock)());
             self.dirty |= settled.dirty;
@@ -214,10 +214,13 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
             }
             let now = (self.clock)();
             self.dirty |= self.drawn.next.is_some_and(|at| at <= now.boot);
-            let since = last_frame.map_or(LATEST, |at| at.elapsed());
-            if self.dirty && (drained && since >= FRAME || since >= LATEST) {
+            if !self.dirty {
+                continue;
+            }
+            // A probe's lanes answer together: a frame between two of them would show a bound that the second mends.
+            let waits = self.dirty_since.get_or_insert_with(Instant::now).elapsed();
+            if drained && waits >= FRAME || waits >= LATEST {
                 self.show()?;
-                last_frame = Some(Instant::now());
             }
         }
     }
@@ -231,6 +234,7 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
         self.drawn.next = Some(self.drawn.next.map_or(minute, |n| n.min(minute)));
         self.app.view.detail = self.app.view.detail.min(self.drawn.detail_max);
         self.dirty = false;
+        self.dirty_since = None;
         Ok(())
     }
 
@@ -253,9 +257,9 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
     }
 
     /// How long nothing will change by itself.
-    fn wake_in(&self, last_frame: Option<Instant>) -> Duration {
+    fn wake_in(&self) -> Duration {
         if self.dirty {
-            return last_frame.map_or(Duration::ZERO, |at| FRAME.saturating_sub(at.elapsed()));
+            return self.dirty_since.map_or(Duration::ZERO, |at| FRAME.saturating_sub(at.elapsed()));
         }
         let now = (self.clock)();
         let until = |at: BootTime| at.0.saturating_sub(now.boot.0);
