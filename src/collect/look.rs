@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_millis(250);
 /// A lane with all that is needed to look and to open it anew.
 pub(super) struct Looker {
     plan: Arc<Plan>,
-    probe: ProbeDecl,
+    probe: Arc<ProbeDecl>,
     decl: LaneDecl,
     index: usize,
     lane: Option<Box<dyn Lane>>,
@@ -36,10 +36,12 @@ impl Looker {
         let mut lookers = Vec::new();
         for probe in &plan.probes {
             let mut lanes = open_safely(open, plan, probe, net).into_iter();
+            // One copy for all its lanes: a probe holds every lane's declaration.
+            let shared = Arc::new(probe.clone());
             for (index, decl) in probe.lanes.iter().enumerate() {
                 lookers.push(Self {
                     plan: Arc::clone(plan),
-                    probe: probe.clone(),
+                    probe: Arc::clone(&shared),
                     decl: decl.clone(),
                     index,
                     lane: lanes.next(),

@@ -24,9 +24,12 @@ pub struct Outcome {
 #[derive(Clone, Debug)]
 struct Slot {
     good: Option<Reading>,
-    last: Reading,
     /// The value before `good`.
     before: Option<Reading>,
+    /// When the newest look asked.
+    asked: Now,
+    /// Why the newest look brought no value, where it did not. A value that it did bring is `good`.
+    failing: Option<Gap>,
     /// When the value of `good` was first seen in a run of equal values.
     since: Option<Now>,
 }
@@ -61,22 +64,24 @@ impl Readings {
         // What claims to be of another lane is not this look's to say.
         for reading in readings.into_iter().filter(|r| r.key.probe == lane.probe && r.key.subject == lane.subject) {
             let signal = reading.key.signal.clone();
-            match state.slots.get_mut(&signal) {
-                Some(slot) => {
-                    if reading.value.is_ok() {
-                        if slot.good.as_ref().is_none_or(|g| g.value != reading.value) {
-                            slot.since = Some(reading.asked);
-                        }
-                        slot.before = slot.good.replace(reading.clone());
+            let slot = state.slots.entry(signal).or_insert_with(|| Slot {
+                good: None,
+                before: None,
+                asked: reading.asked,
+                failing: None,
+                since: None,
+            });
+            slot.asked = reading.asked;
+            slot.failing = match &reading.value {
+                Err(gap) => Some(gap.clone()),
+                Ok(_) => {
+                    if slot.good.as_ref().is_none_or(|g| g.value != reading.value) {
+                        slot.since = Some(reading.asked);
                     }
-                    slot.last = reading;
+                    slot.before = slot.good.replace(reading);
+                    None
                 }
-                None => {
-                    let good = reading.value.is_ok().then(|| reading.clone());
-                    let since = good.as_ref().map(|g| g.asked);
-                    state.slots.insert(signal, Slot { good, last: reading, before: None, since });
-                }
-            }
+            };
         }
         true
     }
@@ -103,16 +108,16 @@ impl Readings {
         keys
     }
 
-    fn seen(&self, key: &Key, stale_after: Duration, now: Now) -> Seen<'_> {
-        let Some(lane) = self.lanes.get(&key.lane()) else { return Seen::Never };
-        let Some(slot) = lane.slots.get(&key.signal) else { return Seen::Never };
-        let age = now.since(slot.last.asked);
-        let failing = slot.last.value.as_ref().err();
+    fn seen(&self, lane: &LaneId, signal: &SignalId, stale_after: Duration, now: Now) -> Seen<'_> {
+        let Some(lane) = self.lanes.get(lane) else { return Seen::Never };
+        let Some(slot) = lane.slots.get(signal) else { return Seen::Never };
+        let age = now.since(slot.asked);
+        let failing = slot.failing.as_ref();
         if let Some(gap) = failing
             && age <= stale_after
             && proven(lane, gap)
         {
-            return Seen::Gap { gap, at: slot.last.asked };
+            return Seen::Gap { gap, at: slot.asked };
         }
         if let Some(good) = &slot.good
             && now.since(good.asked) <= stale_after
@@ -121,8 +126,8 @@ impl Readings {
             return Seen::Value { value, reading: good, failing };
         }
         match failing {
-            Some(gap) if age <= stale_after => Seen::Gap { gap, at: slot.last.asked },
-            Some(_) | None => Seen::Stale { at: slot.good.as_ref().unwrap_or(&slot.last).asked },
+            Some(gap) if age <= stale_after => Seen::Gap { gap, at: slot.asked },
+            Some(_) | None => Seen::Stale { at: slot.good.as_ref().map_or(slot.asked, |g| g.asked) },
         }
     }
 }
@@ -197,16 +202,22 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn seen(&self, key: &Key, now: Now) -> Seen<'a> {
         let stale_after = self.plan.probe(&key.probe).map_or(Duration::ZERO, |p| self.plan.stale_after(p));
-        self.readings.seen(key, stale_after, now)
+        self.readings.seen(&key.lane(), &key.signal, stale_after, now)
+    }
+
+    /// What is known of one signal of one lane of `probe`.
+    #[must_use]
+    pub(super) fn seen_in(&self, probe: &ProbeDecl, lane: &LaneId, signal: &SignalId, now: Now) -> Seen<'a> {
+        self.readings.seen(lane, signal, self.plan.stale_after(probe), now)
     }
 
     /// Since when a fresh value has been what it is: when the first of a run of equal values was asked for. Looks that
     /// failed in between do not end the run.
     #[must_use]
     pub fn held_since(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Option<Now> {
-        let key = Key { probe: probe.id.clone(), subject: subject.clone(), signal: signal.clone() };
-        match self.seen(&key, now) {
-            Seen::Value { .. } => self.readings.lanes.get(&key.lane())?.slots.get(signal)?.since,
+        let lane = LaneId { probe: probe.id.clone(), subject: subject.clone() };
+        match self.seen_in(probe, &lane, signal, now) {
+            Seen::Value { .. } => self.readings.lanes.get(&lane)?.slots.get(signal)?.since,
             Seen::Gap { .. } | Seen::Stale { .. } | Seen::Never => None,
         }
     }
@@ -227,8 +238,8 @@ impl<'a> Facts<'a> {
         signal: &SignalId,
         now: Now,
     ) -> Option<(&'a Value, &'a Reading)> {
-        let key = Key { probe: probe.id.clone(), subject: subject.clone(), signal: signal.clone() };
-        match self.seen(&key, now) {
+        let lane = LaneId { probe: probe.id.clone(), subject: subject.clone() };
+        match self.seen_in(probe, &lane, signal, now) {
             Seen::Value { value: Value::NotApplicable, .. } | Seen::Gap { .. } | Seen::Stale { .. } | Seen::Never => {
                 None
             }

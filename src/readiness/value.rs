@@ -85,9 +85,23 @@ impl std::fmt::Display for Value {
 }
 
 /// One row of a table: column name to value. SQL's NULL is [`Value::Null`], never a missing column.
+///
+/// A sorted list: rows are many and short, and a map's smallest node holds eleven columns.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Row(pub BTreeMap<String, Value>);
+#[serde(from = "BTreeMap<String, Value>", into = "BTreeMap<String, Value>")]
+pub struct Row(Vec<(String, Value)>);
+
+impl From<BTreeMap<String, Value>> for Row {
+    fn from(columns: BTreeMap<String, Value>) -> Self {
+        Self(columns.into_iter().collect())
+    }
+}
+
+impl From<Row> for BTreeMap<String, Value> {
+    fn from(row: Row) -> Self {
+        row.0.into_iter().collect()
+    }
+}
 
 macro_rules! column {
     ($(#[$doc:meta])* $name:ident, $variant:ident, $type:ty) => {
@@ -96,7 +110,7 @@ macro_rules! column {
         /// # Errors
         /// `Malformed` where the column is missing or of another type.
         pub fn $name(&self, column: &str) -> Result<Option<$type>, Gap> {
-            match self.0.get(column) {
+            match self.get(column) {
                 Some(Value::$variant(v)) => Ok(Some(v.clone())),
                 Some(Value::Null | Value::NotApplicable) => Ok(None),
                 Some(_) => Err(Gap::new(Reason::Malformed, &format!("column {column} has another type"))),
@@ -139,7 +153,35 @@ impl Row {
     /// The row with one more column.
     #[must_use]
     pub fn with(mut self, column: &str, value: Value) -> Self {
-        self.0.insert(column.to_owned(), value);
+        self.set(column, value);
         self
+    }
+
+    /// Sets a column.
+    pub fn set(&mut self, column: &str, value: Value) {
+        match self.0.binary_search_by(|(name, _)| name.as_str().cmp(column)) {
+            Ok(at) => {
+                if let Some(old) = self.0.get_mut(at) {
+                    old.1 = value;
+                }
+            }
+            Err(at) => {
+                self.0.reserve_exact(1);
+                self.0.insert(at, (column.to_owned(), value));
+            }
+        }
+    }
+
+    /// Takes a column away; `None` where there was none.
+    pub fn remove(&mut self, column: &str) -> Option<Value> {
+        let at = self.0.binary_search_by(|(name, _)| name.as_str().cmp(column)).ok()?;
+        Some(self.0.remove(at).1)
+    }
+
+    /// The value of a column; `None` where the row has no such column.
+    #[must_use]
+    pub fn get(&self, column: &str) -> Option<&Value> {
+        let at = self.0.binary_search_by(|(name, _)| name.as_str().cmp(column)).ok()?;
+        self.0.get(at).map(|(_, value)| value)
     }
 }

@@ -18,12 +18,16 @@ use crate::plan::{BootTime, LaneId, Now, Plan, SafeText};
 
 use super::frame::{Drawn, Look, draw};
 
-/// The shortest time between two frames.
+/// How long news waits for more of its kind before it is drawn, and the shortest time between two frames for keys.
 pub const FRAME: Duration = Duration::from_millis(16);
 /// The longest time for which the clock is not looked at.
 const SECOND: Duration = Duration::from_secs(1);
 /// Most events that are taken in before a frame is drawn.
 pub const BATCH: usize = 256;
+/// Most looks that are taken in before keys are looked for again: each may mean a plan to judge.
+const LOOKS: usize = 16;
+/// The longest time for which news that keeps coming puts off a frame.
+const LATEST: Duration = Duration::from_millis(100);
 
 /// What the rest of the process tells the loop.
 #[derive(Debug)]
@@ -111,6 +115,8 @@ pub struct Session<'a, B: Backend, O: Outside> {
     drawn: Drawn,
     last: Buffer,
     dirty: bool,
+    /// Since when something waits to be drawn.
+    dirty_since: Option<Instant>,
 }
 
 impl<B: Backend, O: Outside> std::fmt::Debug for Session<'_, B, O> {
@@ -141,7 +147,7 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
     /// A session on a terminal on which the first frame has been drawn.
     pub fn new(terminal: &'a mut Terminal<B>, app: &'a mut App, outside: O, look: Look, clock: fn() -> Now) -> Self {
         let drawn = Drawn { next: None, detail_max: 0, formatted: 0 };
-        Self { terminal, app, outside, look, clock, drawn, last: Buffer::default(), dirty: false }
+        Self { terminal, app, outside, look, clock, drawn, last: Buffer::default(), dirty: false, dirty_since: None }
     }
 
     /// Runs until a person leaves, a signal comes, the terminal ends or the session cannot go on.
@@ -152,10 +158,11 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
     where
         I: Stream<Item = Event> + Unpin,
     {
-        let mut last_frame: Option<Instant> = None;
+        // A key is shown at once, whatever frame looks have just had; keys that come faster share one.
+        let mut last_typed: Option<Instant> = None;
         let (mut notices_open, mut polls_open) = (true, true);
         loop {
-            let wake = self.wake_in(last_frame);
+            let wake = self.wake_in();
             let news = tokio::select! {
                 biased;
                 notice = inbox.notices.recv(), if notices_open => match notice {
@@ -169,6 +176,8 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
                 },
                 () = tokio::time::sleep(wake) => News::Woke,
             };
+            let mut typed = matches!(news, News::Input(_));
+            let mut looks = 0;
             if let Some(end) = self.take(news)? {
                 return Ok(end);
             }
@@ -179,9 +188,13 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
                     Ok(notice) => Some(News::Notice(notice)),
                     Err(_) => match ready(&mut input).await {
                         Some(event) => Some(event.map_or(News::InputEnded, News::Input)),
+                        // Whoever types is shown it first.
+                        None if typed || looks >= LOOKS => break,
                         None => inbox.polls.try_recv().ok().map(News::Polled),
                     },
                 };
+                typed |= matches!(next, Some(News::Input(_)));
+                looks += usize::from(matches!(next, Some(News::Polled(_))));
                 let Some(news) = next else {
                     drained = true;
                     break;
@@ -190,6 +203,10 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
                     return Ok(end);
                 }
             }
+            if typed && self.dirty && last_typed.is_none_or(|at| at.elapsed() >= FRAME) {
+                self.show()?;
+                last_typed = Some(Instant::now());
+            }
             let settled = self.app.settle((self.clock)());
             self.dirty |= settled.dirty;
             if let Some(end) = self.carry_out(settled.effects)? {
@@ -197,17 +214,28 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
             }
             let now = (self.clock)();
             self.dirty |= self.drawn.next.is_some_and(|at| at <= now.boot);
-            let due = last_frame.is_none_or(|at| at.elapsed() >= FRAME);
-            if self.dirty && drained && due {
-                let minute = app::update::next_minute(now);
-                self.drawn = self.frame(now)?;
-                // The header's clock is an age too.
-                self.drawn.next = Some(self.drawn.next.map_or(minute, |n| n.min(minute)));
-                self.app.view.detail = self.app.view.detail.min(self.drawn.detail_max);
-                self.dirty = false;
-                last_frame = Some(Instant::now());
+            if !self.dirty {
+                continue;
+            }
+            // A probe's lanes answer together: a frame between two of them would show a bound that the second mends.
+            let waits = self.dirty_since.get_or_insert_with(Instant::now).elapsed();
+            if drained && waits >= FRAME || waits >= LATEST {
+                self.show()?;
             }
         }
+    }
+
+    /// Draws what there is to see now.
+    fn show(&mut self) -> io::Result<()> {
+        let now = (self.clock)();
+        let minute = app::update::next_minute(now);
+        self.drawn = self.frame(now)?;
+        // The header's clock is an age too.
+        self.drawn.next = Some(self.drawn.next.map_or(minute, |n| n.min(minute)));
+        self.app.view.detail = self.app.view.detail.min(self.drawn.detail_max);
+        self.dirty = false;
+        self.dirty_since = None;
+        Ok(())
     }
 
     /// Draws a frame; sends nothing where it looks as the last one did.
@@ -229,9 +257,9 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
     }
 
     /// How long nothing will change by itself.
-    fn wake_in(&self, last_frame: Option<Instant>) -> Duration {
+    fn wake_in(&self) -> Duration {
         if self.dirty {
-            return last_frame.map_or(Duration::ZERO, |at| FRAME.saturating_sub(at.elapsed()));
+            return self.dirty_since.map_or(Duration::ZERO, |at| FRAME.saturating_sub(at.elapsed()));
         }
         let now = (self.clock)();
         let until = |at: BootTime| at.0.saturating_sub(now.boot.0);

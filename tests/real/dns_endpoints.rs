@@ -85,7 +85,7 @@ fn a_certificate_that_users_would_refuse_is_found_at_the_site_that_has_it() {
         (server(&ca, name, 5), "degraded dns.endpoints certificate-expires"),
         (server(&ca, name, -5), "not ready dns.endpoints certificate-expired"),
         (server(&ca, "other.dr.test", 90), "not ready dns.endpoints certificate-name"),
-        (server(&stranger, name, 90), "unknown dns.endpoints endpoint-unseen"),
+        (server(&stranger, name, 90), "unknown dns.endpoints unknown-issuer"),
     ] {
         *west.lock().unwrap() = config;
         let status = rig.look();

@@ -7,7 +7,7 @@ use lifeboat::clock;
 use lifeboat::plan::Now;
 use lifeboat::readiness::{Bound, Verdict};
 
-use crate::lab_faults::{configuration, url};
+use crate::lab_faults::{configuration, patient, url};
 use crate::pg::{PgPair, program, run};
 use crate::watch::{Moment, Watch, describe};
 
@@ -90,7 +90,8 @@ fn healthy(seconds: u64, rounds: u64) {
     let pair = PgPair::start();
     run(pgbench(&pair).args(["-i", "-q", "postgres"]));
     pair.in_step();
-    let watch = Watch::start(&configuration(&url(&pair.primary, "lifeboat"), &url(&pair.standby, "lifeboat"), "30s"));
+    let text = configuration(&url(&pair.primary, "lifeboat"), &url(&pair.standby, "lifeboat"), "30s");
+    let watch = Watch::start(&patient(&text));
     watch.until_ready("lab");
     let began = clock::now();
     let judged: usize = (0..rounds).map(|_| round(&pair, &watch, seconds / rounds)).sum();

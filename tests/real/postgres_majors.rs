@@ -31,7 +31,7 @@ async fn is_read_whole(major: i64) {
     assert_eq!(text(&primary, &pg::ARCHIVER, "mode"), "on");
     let slot = &primary.rows(&pg::SLOTS)[0];
     assert_eq!(slot.bool("active").unwrap(), Some(true));
-    assert_eq!(matches!(slot.0.get("failover"), Some(Value::Bool(false))), major >= 17, "{slot:?}");
+    assert_eq!(matches!(slot.get("failover"), Some(Value::Bool(false))), major >= 17, "{slot:?}");
     assert_eq!(standby.ok(&pg::PAUSE), &Value::text("not paused"));
 
     let plain = look(&mut *lane(&with_password(&pair.standby, "plain")).1).await;

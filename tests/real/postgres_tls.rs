@@ -170,5 +170,6 @@ async fn a_cold_look_by_tls_and_scram_is_seven_round_trips() {
     // The proxy does not see the one of TCP's own handshake.
     assert_eq!(turns.swap(0, Ordering::SeqCst) + 1, 7);
     look(&mut *l).await.all_good();
-    assert_eq!(turns.load(Ordering::SeqCst), 1);
+    // One on the connection that is kept, and the knock beside it, at the same time.
+    assert_eq!(turns.load(Ordering::SeqCst), 2);
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
-use crate::lab_faults::configuration;
+use crate::lab_faults::{configuration, patient};
 use crate::pg::{PgPair, until};
 
 const SECRET: &str = "Hors3-b4ttery";
@@ -87,7 +87,7 @@ impl World {
     fn config(&self, way: &Way<'_>) -> PathBuf {
         let at = |port: u16| way.at.replace("PORT", &port.to_string());
         let state = self.dir.path().join("state");
-        let text = configuration(&at(self.pair.primary.port), &at(self.pair.standby.port), "30s");
+        let text = patient(&configuration(&at(self.pair.primary.port), &at(self.pair.standby.port), "30s"));
         let text = format!("state = \"{}\"\n{text}{}\n", state.display(), way.more);
         self.file("lifeboat.toml", &text).into()
     }

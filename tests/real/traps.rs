@@ -13,7 +13,7 @@ const TRAPS: &[(u8, &str, &str, &str)] = &[
         "a_frozen_receiver_shows_as_loss_and_not_as_streaming",
     ),
     (3, "and the row is gone when the standby is", LAB, "a_stopped_standby"),
-    (4, "bytes jump by a segment or a burst", RED, "a_minute_of_everything_healthy"),
+    (4, "bytes jump by a segment or a burst", RED, "minutes_of_everything_healthy"),
     (6, "the last checkpoint's timeline is the old one", LAB, "split_brain_and_the_way_through_it"),
     (6, "a standby on another timeline", LAB, "a_standby_on_another_timeline"),
     (8, "both say that they take writes", LAB, "split_brain_and_the_way_through_it"),

@@ -228,14 +228,14 @@ fn a_missing_setting_or_column_is_never_ready() {
     for (lane, name) in settings {
         let mut world = World::new(&PlanSpec::default());
         let Some(Ok(Value::Rows(rows))) = world.servers.get_mut(lane).unwrap().get_mut(&pg::SETTINGS) else { panic!() };
-        rows.retain(|r| r.0.get("name") != Some(&Value::text(name)));
+        rows.retain(|r| r.get("name") != Some(&Value::text(name)));
         check(format!("{lane} without {name}"), &mut world);
     }
     for (lane, table, column) in columns {
         let mut world = World::new(&PlanSpec::default());
         let Some(Ok(Value::Rows(rows))) = world.servers.get_mut(lane).unwrap().get_mut(&table) else { panic!() };
         for row in rows.iter_mut() {
-            assert!(row.0.remove(column).is_some());
+            assert!(row.remove(column).is_some());
         }
         check(format!("{lane} {table} without {column}"), &mut world);
     }

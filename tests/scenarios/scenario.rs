@@ -138,7 +138,7 @@ fn value(v: &toml::Value, t: f64) -> Value {
         toml::Value::Float(n) => Value::Number(*n),
         toml::Value::Array(rows) => Value::Rows(
             rows.iter()
-                .map(|r| Row(r.as_table().unwrap().iter().map(|(k, v)| (k.clone(), value(v, t))).collect()))
+                .map(|r| r.as_table().unwrap().iter().fold(Row::default(), |row, (k, v)| row.with(k, value(v, t))))
                 .collect(),
         ),
         toml::Value::String(s) => match s.split_once(':') {
@@ -224,8 +224,8 @@ fn apply(world: &mut World, step: &Step) {
             for (column, v) in columns {
                 assert!(!rows.is_empty(), "{site} {table} is empty");
                 for row in rows.iter_mut() {
-                    assert!(row.0.contains_key(column), "no column {column}");
-                    row.0.insert(column.clone(), value(v, step.t));
+                    assert!(row.get(column).is_some(), "no column {column}");
+                    row.set(column, value(v, step.t));
                 }
             }
         }
@@ -233,9 +233,9 @@ fn apply(world: &mut World, step: &Step) {
     for (site, settings) in &step.settings {
         let Some(Ok(Value::Rows(rows))) = world.servers.get_mut(site).unwrap().get_mut(&pg::SETTINGS) else { panic!() };
         for (name, setting) in settings {
-            let is = |r: &&mut Row| r.0.get("name") == Some(&Value::text(name));
+            let is = |r: &&mut Row| r.get("name") == Some(&Value::text(name));
             let row = rows.iter_mut().find(is).unwrap_or_else(|| panic!("no setting {name}"));
-            row.0.insert("setting".into(), Value::text(setting));
+            row.set("setting", Value::text(setting));
         }
     }
     for (lane, code) in &step.dark {

@@ -47,7 +47,7 @@ fn judge_lane(facts: &Facts<'_>, probe: &ProbeDecl, lane: &LaneDecl, now: Now) -
     let mut failing: Option<&Gap> = None;
     let mut troubles: Vec<(&str, Trouble<'_>)> = Vec::new();
     for signal in &lane.expects {
-        match facts.seen(&id.key(signal.clone()), now) {
+        match facts.seen_in(probe, &id, signal, now) {
             Seen::Value { reading, failing: gap, .. } => {
                 failing = failing.or(gap);
                 oldest =

@@ -54,7 +54,7 @@ impl Answered {
                 kind: text(row, "type")?,
                 data: text(row, "data")?,
                 ttl: row.span("ttl")?.unwrap_or_default().0,
-                servers: if row.0.contains_key("servers") { text(row, "servers")? } else { String::new() },
+                servers: if row.get("servers").is_some() { text(row, "servers")? } else { String::new() },
             })
         };
         rows.iter().map(read).collect()

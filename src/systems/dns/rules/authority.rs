@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn a_server_that_no_address_of_shows_is_unknown() {
         let named = |mut row: Row, name: &str| {
-            row.0.insert("server".into(), crate::readiness::Value::text(name));
+            row.set("server", crate::readiness::Value::text(name));
             row
         };
         let rows = vec![named(server("10.0.0.1", "ok", None), "ns1"), named(server("::9", "no-route", None), "ns2")];

@@ -153,7 +153,7 @@ impl<'a> Server<'a> {
     /// One of the settings, as `pg_settings` gives it; `None` where it was not read.
     pub fn setting(self, name: &str) -> Option<(&'a str, Now)> {
         let (rows, at) = self.rows(&SETTINGS)?;
-        let column = |row: &'a Row, column: &str| match row.0.get(column) {
+        let column = |row: &'a Row, column: &str| match row.get(column) {
             Some(Value::Text(t)) => Some(t.as_str()),
             Some(_) | None => None,
         };
