@@ -111,7 +111,7 @@ pub fn exposure(
         }
     }
     if facts.watching {
-        all.iter_mut().for_each(|e| hold(facts, e));
+        all.iter_mut().for_each(|e| hold(facts, e, now));
     }
     // Unknown first, then the largest.
     all.sort_by(|a, b| match (a.bound.span(), b.bound.span()) {
@@ -150,12 +150,19 @@ fn of_restored(facts: &Facts<'_>, probe: &ProbeDecl, subject: &Subject, to: &Sit
     })
 }
 
-/// Makes a bound hold until it is judged again: at the probe's next look, or a second later while it grows by itself. In
-/// whole seconds, so that a steady state looks steady.
-fn hold(facts: &Facts<'_>, exposure: &mut Exposure) {
+/// Makes a bound hold for as long as it is shown: until the probe's next look is due, or a second longer while it grows by
+/// itself. In whole seconds, and the same however often it is judged between two looks, so that a steady state looks steady.
+fn hold(facts: &Facts<'_>, exposure: &mut Exposure, now: Now) {
+    let second = std::time::Duration::from_secs(1);
     let until = match facts.plan.probe(&exposure.probe) {
-        Some(probe) if !exposure.growing => probe.interval.0,
-        Some(_) | None => std::time::Duration::from_secs(1),
+        Some(probe) if !exposure.growing => {
+            let looks = probe.lanes.iter().filter_map(|l| facts.readings.outcomes(&probe.lane_id(l)).next_back());
+            let last = looks.filter(|o| o.gap.is_none()).map(|o| o.asked).max_by_key(|at| at.boot);
+            let due = last.map_or(now, |at| at.plus(probe.interval.0));
+            // A look that is late is due any moment.
+            if due.boot > now.boot { due.since(now) } else { second }
+        }
+        Some(_) | None => second,
     };
     match &mut exposure.bound {
         Bound::Zero | Bound::Unknown { .. } => {}
