@@ -40,13 +40,13 @@ at       = { east = "$(at east "$east")", west = "$(at west "$west")" }
 password = { env = "LAB_PASSWORD" }
 END
 rm -f "$lab/session.jsonl"
-# A session of 35 seconds, then q.
-( sleep 35; printf q ) | TERM=xterm-256color script -qec "$program --config $lab/lifeboat.record.toml --record $lab/session.jsonl" /dev/null >/dev/null &
+# A session of 46 seconds, then q.
+( sleep 46; printf q ) | TERM=xterm-256color script -qec "$program --config $lab/lifeboat.record.toml --record $lab/session.jsonl" /dev/null >/dev/null &
 session=$!
 sleep 7;  tests/lab.sh hang-primary "$lab"
 sleep 13; tests/lab.sh wake-primary "$lab"
 sleep 5;  tests/lab.sh stop-standby "$lab"
-sleep 2;  tests/lab.sh start-standby "$lab"
+sleep 7;  tests/lab.sh start-standby "$lab"
 wait $session
 # Nothing of this machine belongs in it.
 sed -e 's/"boot":"[0-9a-f-]\{36\}"/"boot":"00000000-0000-0000-0000-000000000000"/g' -e "s|$lab[^\"\\\\]*|/srv/lab|g" \

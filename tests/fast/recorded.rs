@@ -1,7 +1,7 @@
 //! A session that was recorded at two real servers, folded again: what was shown then is shown still.
 //!
-//! PostgreSQL 15, a primary `east` and its standby `west`, looked at every 5 s. The primary was frozen (SIGSTOP) after 2 s and
-//! thawed 15 s later; 5 s after that the standby was stopped, and started again 5 s later.
+//! PostgreSQL 15, a primary `east` and its standby `west`, looked at every 5 s. The primary was frozen (SIGSTOP) after 7 s and
+//! thawed 13 s later; 5 s after that the standby was stopped, and started again 7 s later. `tests/record.sh` makes it anew.
 
 use std::path::Path;
 
@@ -31,13 +31,15 @@ fn a_frozen_primary_and_a_restarted_standby() {
         before = now;
     }
     insta::assert_snapshot!(timeline, @"
+     0 s  unknown | starting | loss-unknown
      0 s  unknown | normal | loss-unknown
      0 s  ready | normal | -
-    10 s  degraded | normal | flapping
-    15 s  unknown | primary unreachable | primary-unreachable
-    18 s  degraded | normal | flapping
-    23 s  not ready | normal | sender-missing
-    28 s  not ready | normal | refused
-    28 s  degraded | normal | flapping
+    16 s  degraded | normal | flapping
+    19 s  unknown | primary unreachable | primary-unreachable
+    20 s  degraded | normal | flapping
+    29 s  unknown | normal | sender-missing
+    30 s  not ready | normal | refused
+    34 s  degraded | normal | flapping
+    44 s  ready | normal | -
     ");
 }
