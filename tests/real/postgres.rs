@@ -297,7 +297,7 @@ async fn a_look_writes_nothing_and_leaves_nothing_in_the_servers_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_warm_look_is_one_round_trip() {
+async fn a_warm_look_is_one_question_and_one_knock() {
     let pair = PgPair::start();
     for server in [&pair.primary, &pair.standby] {
         let turns = Arc::new(AtomicUsize::new(0));
@@ -318,7 +318,7 @@ async fn a_warm_look_is_one_round_trip() {
     look(&mut *l).await;
     turns.store(0, Ordering::SeqCst);
     look(&mut *l).await;
-    assert_eq!(turns.load(Ordering::SeqCst), 1);
+    assert_eq!(turns.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
