@@ -1,7 +1,8 @@
 //! Every authoritative server answers with authority: where none does, the record cannot be moved by anyone's resolver.
 
-use crate::plan::{Area, Now, Plan, RuleId, Subject};
-use crate::readiness::{About, Bearing, Facts, Finding, Gap, Reading, Row, Rule, Verdict};
+use crate::plan::{Area, LaneDecl, Now, Plan, ProbeDecl, RuleId, Subject};
+use crate::readiness::signals::TRAFFIC;
+use crate::readiness::{About, Bearing, Facts, Finding, Gap, Reading, Reason, Row, Rule, Verdict};
 
 use super::super::signals::{NO_DATA, NO_ROUTE, NOT_AUTHORITATIVE, OK, SERVERS};
 use super::{lanes_with, list, probe_of, unreadable, words};
@@ -28,9 +29,32 @@ impl Rule for Authority {
         };
         match rows.iter().map(Server::read).collect::<Result<Vec<_>, _>>() {
             Err(gap) => vec![unreadable(|v, c, s| make(&about.subject, v, c, s), &gap)],
-            Ok(servers) => judge(&servers, &about.subject, reading, &make),
+            Ok(servers) => {
+                let mut findings = judge(&servers, &about.subject, reading, &make);
+                if nobody_answers(facts, probe) {
+                    findings.iter_mut().filter(|f| f.code == SILENT).for_each(|f| {
+                        f.verdict = Verdict::Unknown;
+                        f.sentence = "no authoritative server answers, and no resolver does: nothing shows which side is cut off".into();
+                        f.next = Some("look from another machine: this machine's network may be what is broken".into());
+                    });
+                }
+                findings
+            }
         }
     }
+}
+
+/// The code where every authoritative server was silent.
+const SILENT: &str = "all-servers-timed-out";
+
+/// Whether the last look at every resolver got no answer either: then silence proves nothing about the servers.
+fn nobody_answers(facts: &Facts<'_>, probe: &ProbeDecl) -> bool {
+    let mut resolvers = probe.lanes.iter().filter(|l| l.expects.contains(&TRAFFIC)).peekable();
+    let silent = |l: &LaneDecl| {
+        let last = facts.readings.outcomes(&probe.lane_id(l)).next_back();
+        last.and_then(|o| o.gap.as_ref()).is_some_and(|g| g.reason == Reason::TimedOut)
+    };
+    resolvers.peek().is_some() && resolvers.all(silent)
 }
 
 struct Server {
@@ -154,7 +178,7 @@ fn judge_link(link: &str, servers: &[&Server], lane: &Subject, reading: &Reading
 /// Code and words where every server fails in the same way.
 fn all(outcome: &str) -> (&'static str, &'static str) {
     match outcome {
-        "timed-out" => ("all-servers-timed-out", "gives no answer in time"),
+        "timed-out" => (SILENT, "gives no answer in time"),
         "refused" => ("all-servers-down", "is down: nobody listens"),
         "servfail" => ("all-servers-servfail", "answers SERVFAIL"),
         "dns-refused" => ("all-servers-refuse", "answers REFUSED"),
@@ -201,6 +225,18 @@ mod tests {
         assert_eq!(judged(&["dns-refused"]), ["not ready all-servers-refuse"]);
         assert_eq!(judged(&["servfail", "servfail"]), ["not ready all-servers-servfail"]);
         assert_eq!(judged(&["servfail", "timed-out"]), ["not ready all-servers-fail"]);
+    }
+
+    /// Where the resolvers are silent too, it may be this machine that is cut off.
+    #[test]
+    fn silence_of_everybody_proves_nothing() {
+        let silent = |resolvers: &[&str]| {
+            let rows = vec![server("ns1", "timed-out", None), server("ns2", "timed-out", None)];
+            let bench = resolvers.iter().fold(Bench::new().servers(rows), |b, r| b.silent(r));
+            bench.judge(&Authority)
+        };
+        assert_eq!(silent(&["1.1.1.1", "8.8.8.8"]), ["unknown all-servers-timed-out"]);
+        assert_eq!(silent(&["1.1.1.1"]), ["not ready all-servers-timed-out"]);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::authoritative;
 pub(super) struct Bench {
     plan: Plan,
     looks: HashMap<Subject, Vec<(SignalId, Value)>>,
+    silent: Vec<Subject>,
 }
 
 pub(super) fn now() -> Now {
@@ -57,7 +58,7 @@ impl Bench {
             contacts: vec![],
             losses: vec![],
         };
-        Self { plan, looks: HashMap::new() }
+        Self { plan, looks: HashMap::new(), silent: Vec::new() }
     }
 
     fn options() -> serde_json::Value {
@@ -101,6 +102,11 @@ impl Bench {
         self.with(Subject::part(resolver), &signals::ANSWER, rows)
     }
 
+    pub(super) fn silent(mut self, resolver: &str) -> Self {
+        self.silent.push(Subject::part(resolver));
+        self
+    }
+
     pub(super) fn replies(self, resolver: &str, rows: Vec<Row>) -> Self {
         self.with(Subject::part(resolver), &signals::REPLIES, rows)
     }
@@ -122,6 +128,12 @@ impl Bench {
                 as_of: None,
             };
             readings.take(&lane, now(), values.iter().map(reading).collect());
+        }
+        for subject in &self.silent {
+            let lane = LaneId { probe: probe.clone(), subject: subject.clone() };
+            let value = Err(crate::readiness::Reason::TimedOut.into());
+            let key = lane.key(crate::readiness::signals::TRAFFIC);
+            readings.take(&lane, now(), vec![Reading { key, value, asked: now(), answered: now(), as_of: None }]);
         }
         let (clocks, boot) = (HashMap::new(), SafeText::default());
         let facts = Facts {
