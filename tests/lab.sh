@@ -52,6 +52,8 @@ stop() {
   rm -f "$lab/$1.pid"
 }
 
+web() { launch "web-$1" python3 -m http.server -b "$2" -d "$lab/www" $web; }
+
 ask() { dig +short +time=1 +tries=1 @127.0.0.1 -p "$1" shop.lab.test A | grep -q .; }
 
 pg_server() {
@@ -138,8 +140,8 @@ stub-zone:
 END
   launch unbound /usr/sbin/unbound -d -c "$lab/dns/unbound.conf"
   mkdir -p "$lab/www"
-  launch web-east python3 -m http.server -b 127.0.0.1 -d "$lab/www" $web
-  launch web-west python3 -m http.server -b 127.0.0.2 -d "$lab/www" $web
+  web east 127.0.0.1
+  web west 127.0.0.2
   until_ok named ask $bind
   until_ok unbound ask $unbound
   until_ok "the standby" standby_streams
@@ -155,6 +157,7 @@ standby_streams() { [ "$(sql $west "SELECT status FROM pg_stat_wal_receiver")" =
 configuration() {
   cat <<END
 here = "elsewhere"
+state = "$lab/state"
 
 [defaults]
 interval = "5s"
@@ -212,6 +215,7 @@ password = { file = "$lab/password" }
 freshness_query = "SELECT max(at) FROM sales"
 
 [[plan]]
+# Degraded from the start: nobody listens at the second of its servers.
 name       = "mail"
 tier       = 2
 strategy   = "warm-standby"
@@ -276,6 +280,7 @@ fault() {
     move-traffic) traffic 127.0.0.2 ;;
     return-traffic) traffic 127.0.0.1 ;;
     stop-web-west) stop web-west ;;
+    start-web-west) web west 127.0.0.2 ;;
     hang-dns) kill -STOP "$(cat "$lab/named.pid")" ;;
     wake-dns) kill -CONT "$(cat "$lab/named.pid")" ;;
     *) die "no such fault: $1; see: tests/lab.sh faults" ;;

@@ -111,7 +111,8 @@ const fn bind(
 pub static KEYMAP: &[Binding] = &[
     bind(&[k(KeyCode::Enter)], &[Mode::Board], Action::Open, "open the selected plan", "open", ""),
     bind(&[k(KeyCode::Enter)], OVERLAYS, Action::Open, "take what is typed or chosen", "", ""),
-    bind(&[k(KeyCode::Esc)], NOT_HELP, Action::Back, "back; on the board, clear the filter", "", ""),
+    bind(&[k(KeyCode::Esc)], &[Mode::Board], Action::Back, "clear the filter", "", ""),
+    bind(&[k(KeyCode::Esc)], &[Mode::Plan, Mode::Timeline], Action::Back, "back", "back", ""),
     bind(&[k(KeyCode::Esc), ch('?')], &[Mode::Help], Action::Back, "leave help", "back", ""),
     bind(&[k(KeyCode::Esc)], OVERLAYS, Action::Back, "leave it as it was", "", ""),
     bind(&[k(KeyCode::Up), ch('k')], SCREENS, Action::Up, "up", "", ""),

@@ -19,7 +19,7 @@ use crate::plan::{Area, Span};
                   65 configuration, 70 anything else."
 )]
 pub struct CommandLine {
-    /// The configuration; else LIFEBOAT_CONFIG, else where the platform keeps configurations.
+    /// The configuration; else LIFEBOAT_CONFIG, else ~/.config/lifeboat/config.toml (XDG_CONFIG_HOME).
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// What the board takes, where no command is given.
@@ -75,7 +75,7 @@ pub struct LookArgs {
     #[arg(long)]
     pub ascii: bool,
     /// The theme, instead of the configuration's
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = crate::app::view::THEMES)]
     pub theme: Option<String>,
 }
 

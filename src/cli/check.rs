@@ -203,7 +203,8 @@ fn choose(args: &CheckArgs, plans: &[Arc<Plan>]) -> Result<Vec<Arc<Plan>>, Strin
     for name in &asked {
         if !plans.iter().any(|p| p.id.as_str() == *name) {
             let near = config::nearest(name, plans.iter().map(|p| p.id.as_str()));
-            let hint = near.map(|n| format!("; did you mean \"{n}\"?")).unwrap_or_default();
+            let all = || plans.iter().map(|p| p.id.as_str()).collect::<Vec<_>>().join(", ");
+            let hint = near.map_or_else(|| format!("; there are: {}", all()), |n| format!("; did you mean \"{n}\"?"));
             return Err(format!("no plan \"{}\"{hint}", crate::plan::SafeText::new(name)));
         }
     }

@@ -77,7 +77,10 @@ async fn bounded(from: impl AsyncRead + Unpin) -> Result<String, String> {
 
 /// The kind of an error; its own text could hold what was read.
 fn words(e: &std::io::Error) -> String {
-    e.kind().to_string()
+    match e.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        kind => kind.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ pub fn gates(
         return Gates { to: None, failover: none.clone(), switchover: none };
     };
     let failover = failover(facts, active, situation, exposures, findings, &to, now);
-    let switchover = switchover(active, situation, findings, &failover);
+    let switchover = switchover(facts, active, situation, findings, &failover, &to);
     Gates { to: Some(to), failover, switchover }
 }
 
@@ -154,7 +154,14 @@ fn once(list: &mut Vec<SafeText>) {
     });
 }
 
-fn switchover(active: &Active, situation: &Situation, findings: &[Finding], failover: &Gate) -> Gate {
+fn switchover(
+    facts: &Facts<'_>,
+    active: &Active,
+    situation: &Situation,
+    findings: &[Finding],
+    failover: &Gate,
+    to: &SiteId,
+) -> Gate {
     let mut no = Vec::new();
     if situation.leads() {
         no.push(SafeText::new(situation.words()));
@@ -166,6 +173,15 @@ fn switchover(active: &Active, situation: &Situation, findings: &[Finding], fail
         findings
             .iter()
             .filter(|f| f.area == Area::Replication && f.verdict == Verdict::NotReady)
+            .map(|f| f.sentence.clone()),
+    );
+    // What a person may accept in a disaster is no plan: a record that cannot be moved, or a site that serves nobody.
+    let advice = |id: &ProbeId| facts.plan.probe(id).is_some_and(|p| p.weight == Weight::Advice);
+    no.extend(
+        findings
+            .iter()
+            .filter(|f| f.area == Area::Dns && f.verdict == Verdict::NotReady && f.failover != Bearing::None)
+            .filter(|f| f.subject.site.as_ref().is_none_or(|s| s == to) && !f.probe.as_ref().is_some_and(advice))
             .map(|f| f.sentence.clone()),
     );
     if let Gate::No(why) = failover {

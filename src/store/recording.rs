@@ -75,12 +75,12 @@ impl Header {
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
     /// The file cannot be made, read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {why}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: std::io::Error,
+        /// Why; in the sentence, so it is no source that would be said again.
+        why: std::io::Error,
     },
     /// A file of that name is there already.
     #[error("{}: exists already; recordings are never overwritten", path.display())]
@@ -140,9 +140,9 @@ impl Recorder {
     /// # Errors
     /// Where the file exists or cannot be made.
     pub fn create(path: &Path, header: &Header) -> Result<Self, RecordingError> {
-        let failed = |source: std::io::Error| match source.kind() {
+        let failed = |why: std::io::Error| match why.kind() {
             std::io::ErrorKind::AlreadyExists => RecordingError::Exists { path: path.to_path_buf() },
-            _ => RecordingError::File { path: path.to_path_buf(), source },
+            _ => RecordingError::File { path: path.to_path_buf(), why },
         };
         let file = File::options().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
         let mut out = BufWriter::new(file);
@@ -178,8 +178,8 @@ impl Recorder {
         drop(self.lines.take());
         let joined = self.done.take().is_none_or(|d| d.join().is_ok());
         let path = self.path.clone();
-        if let Some(source) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            return Err(RecordingError::File { path, source });
+        if let Some(why) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(RecordingError::File { path, why });
         }
         if !joined || self.missing > 0 {
             return Err(RecordingError::Incomplete { path, missing: self.missing });
@@ -222,7 +222,7 @@ impl Recording {
     /// # Errors
     /// Where it cannot be read, is none, is newer than this program, or is damaged, with the line.
     pub fn open(path: &Path) -> Result<Self, RecordingError> {
-        let file = File::open(path).map_err(|source| RecordingError::File { path: path.to_path_buf(), source })?;
+        let file = File::open(path).map_err(|why| RecordingError::File { path: path.to_path_buf(), why })?;
         Self::read(path, file)
     }
 
@@ -268,7 +268,7 @@ impl Recording {
 fn next(path: &Path, from: &mut impl BufRead, number: usize) -> Result<Option<(Vec<u8>, bool)>, RecordingError> {
     let mut text = Vec::new();
     let got = from.by_ref().take(LONGEST).read_until(b'\n', &mut text);
-    let got = got.map_err(|source| RecordingError::File { path: path.to_path_buf(), source })?;
+    let got = got.map_err(|why| RecordingError::File { path: path.to_path_buf(), why })?;
     if u64::try_from(got).unwrap_or(u64::MAX) >= LONGEST && !text.ends_with(b"\n") {
         let why = "it is too long".to_owned();
         return Err(RecordingError::Damaged { path: path.to_path_buf(), line: number, why });

@@ -46,7 +46,7 @@ pub fn draw(buf: &mut Buffer, app: &App, look: Look, now: Now) -> Drawn {
     let mut drawn = Drawn::default();
     let mut pen = Pen::new(buf, &theme, area);
     if area.width < LEAST.0 || area.height < LEAST.1 {
-        pen.put(0, 0, "too small for lifeboat", area.width, Role::Plain);
+        pen.put(0, 0, "lifeboat: too small", area.width, Role::Plain);
         pen.put(0, 1, &format!("{}x{} needed", LEAST.0, LEAST.1), area.width, Role::Dim);
     } else {
         let top = header(&mut pen, app, now);
@@ -196,12 +196,17 @@ fn footer(pen: &mut Pen<'_>, app: &App, y: u16) {
     }
     if !right.is_empty() && cells(&right) + 30 < cols {
         room = cols.saturating_sub(cells(&right));
-        pen.line(room, y, &right);
+    } else {
+        right.clear();
     }
     while cells(&left) > room && !left.is_empty() {
         left.truncate(left.len() - 2);
     }
     pen.line(1, y, &left);
+    // Over the space that ends the left side, never under it.
+    if !right.is_empty() {
+        pen.line(room, y, &right);
+    }
 }
 
 fn overlay(pen: &mut Pen<'_>, app: &App) {

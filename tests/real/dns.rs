@@ -316,6 +316,8 @@ fn both_sites_endpoints_must_answer() {
     let east = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
     let status = rig.look();
     assert_eq!(codes(&status), ["not ready dns.endpoints endpoint-down"]);
+    let why = status.gates.switchover.reasons();
+    assert!(why.iter().any(|w| w.as_str().starts_with("nothing serves users in west")), "{:?}", status.gates);
     assert_eq!(status.findings[0].subject, Subject::site(SiteId::new("west")));
     let west = std::net::TcpListener::bind(("127.0.0.2", port)).unwrap();
     assert_eq!(rig.look().readiness, Verdict::Ready);

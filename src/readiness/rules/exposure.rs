@@ -22,6 +22,16 @@ pub(in crate::readiness) fn exposure(plan: &Plan, exposures: &[Exposure], now: N
     exposures.iter().map(|e| judge(plan, e, now)).chain(alone).collect()
 }
 
+/// Whether its own content says how fresh it is: it is restored, and there are no positions of a primary.
+fn dated_by_content(plan: &Plan, e: &Exposure) -> bool {
+    plan.probe(&e.probe).is_some_and(|p| {
+        p.lanes
+            .iter()
+            .filter(|l| l.subject.site.as_ref() == Some(&e.to))
+            .any(|l| l.expects.contains(&signals::FRESH_AS_OF) && !l.expects.contains(&signals::RECEIVED))
+    })
+}
+
 fn judge(plan: &Plan, e: &Exposure, now: Now) -> Finding {
     let area = plan.probe(&e.probe).map_or(Area::Replication, |p| p.area);
     let subject = Subject::site(e.to.clone());
@@ -38,8 +48,13 @@ fn judge(plan: &Plan, e: &Exposure, now: Now) -> Finding {
             make(Verdict::Ready, "zero-loss", &format!("nothing would be lost: every commit waits for {}", e.to))
         }
         Bound::Unknown { why } => {
-            make(Verdict::Unknown, "loss-unknown", &format!("what would be lost is unknown: {why}"))
-                .next("keep lifeboat running: it bounds the loss by its own history of the primary's positions")
+            make(Verdict::Unknown, "loss-unknown", &format!("what would be lost is unknown: {why}")).next(
+                if dated_by_content(plan, e) {
+                    "mend what keeps the probe from reading how fresh the database is"
+                } else {
+                    "keep lifeboat running: it bounds the loss by its own history of the primary's positions"
+                },
+            )
         }
         // While the primary cannot be seen nobody knows that the standby lacks anything: the bound is no proof.
         Bound::AtMost { span } | Bound::ByLastCommit { span } if *span > goal && e.growing => make(

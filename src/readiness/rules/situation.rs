@@ -62,7 +62,10 @@ pub(in crate::readiness) fn situation(
             Verdict::Unknown,
             "primary-unreachable",
             &match refuses(facts, site, now) {
-                Some(why) => format!("the active database in {site} answers, but not to lifeboat: {why}"),
+                Some(Reason::SecretUnavailable) => {
+                    format!("the active database in {site} was not asked: {}", Reason::SecretUnavailable.words())
+                }
+                Some(why) => format!("the active database in {site} answers, but not to lifeboat: {}", why.words()),
                 None => format!("the active database in {site} does not answer; it may still take writes"),
             },
             if refuses(facts, site, now).is_some() {
@@ -117,16 +120,17 @@ pub(in crate::readiness) fn situation(
     }
 }
 
-/// Why a site's database does not let us look, where it said so itself: then it lives.
-fn refuses(facts: &Facts<'_>, site: &SiteId, now: Now) -> Option<&'static str> {
+/// Why a site's database does not let us look, where it said so itself, and so lives; or where our own secret is missing, and
+/// so it was not asked.
+fn refuses(facts: &Facts<'_>, site: &SiteId, now: Now) -> Option<Reason> {
     let lanes = facts.plan.probes.iter().flat_map(|p| p.lanes.iter().map(move |l| (p, l)));
     let mut here = lanes
         .filter(|(_, l)| l.subject.site.as_ref() == Some(site) && l.expects.contains(&signals::WRITABLE))
         .map(|(p, l)| facts.seen(&p.lane_id(l).key(signals::WRITABLE), now));
     here.find_map(|seen| match seen {
         Seen::Gap { gap, .. } => {
-            let login = [Reason::WrongPassword, Reason::NoAccess, Reason::NoPrivilege];
-            login.contains(&gap.reason).then(|| gap.reason.words())
+            let login = [Reason::WrongPassword, Reason::NoAccess, Reason::NoPrivilege, Reason::SecretUnavailable];
+            login.contains(&gap.reason).then_some(gap.reason)
         }
         Seen::Value { .. } | Seen::Stale { .. } | Seen::Never => None,
     })

@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::app::keymap;
 use crate::app::view::Mode;
+use crate::plan::Area;
 use crate::readiness::Verdict;
 use crate::tui::theme::{Role, glyph};
 use crate::tui::widgets::pen::Pen;
@@ -30,6 +31,12 @@ pub fn draw(pen: &mut Pen<'_>, app: &App) {
     signs.push(("- not required   ".into(), Role::Dim));
     signs.push(("… looking".into(), Role::Looking));
     lines.push(signs);
+    let mut areas: Line = vec![("  ".into(), Role::Plain)];
+    for area in Area::ALL {
+        areas.push((area.heading().get(..1).unwrap_or("").into(), Role::Heading));
+        areas.push((format!(" {area}   "), Role::Plain));
+    }
+    lines.push(areas);
     lines.push(Line::new());
     for binding in keymap::bound(app.view.read_only) {
         let keys: Vec<String> = binding.keys.iter().map(|k| keymap::name(*k)).collect();
