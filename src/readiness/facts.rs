@@ -21,11 +21,33 @@ pub struct Outcome {
     pub gap: Option<Gap>,
 }
 
+/// A value as it is kept. Whose it is says where it is kept: thousands are, and a key is as large as all the rest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// The value.
+    pub value: Value,
+    /// When the question was sent. Bounds are counted from here.
+    pub asked: Now,
+    /// When the answer was complete.
+    pub answered: Now,
+    /// When the value was true by the remote's own clock, where it says so.
+    pub as_of: Option<DateTime<Utc>>,
+}
+
+/// The look before the one that brought the value that is kept.
+#[derive(Clone, Debug)]
+struct Before {
+    /// Its value; `None` where it was equal.
+    value: Option<Value>,
+    asked: Now,
+}
+
 #[derive(Clone, Debug)]
 struct Slot {
-    good: Option<Reading>,
+    signal: SignalId,
+    good: Option<Kept>,
     /// The value before `good`.
-    before: Option<Reading>,
+    before: Option<Before>,
     /// When the newest look asked.
     asked: Now,
     /// Why the newest look brought no value, where it did not. A value that it did bring is `good`.
@@ -36,8 +58,49 @@ struct Slot {
 
 #[derive(Clone, Debug, Default)]
 struct Lane {
-    slots: HashMap<SignalId, Slot>,
+    /// By signal.
+    slots: Vec<Slot>,
     outcomes: VecDeque<Outcome>,
+}
+
+impl Lane {
+    fn slot(&self, signal: &SignalId) -> Option<&Slot> {
+        let at = self.slots.binary_search_by(|s| s.signal.cmp(signal)).ok()?;
+        self.slots.get(at)
+    }
+
+    /// Takes in one reading.
+    fn take(&mut self, reading: Reading) {
+        let Reading { key, value, asked, answered, as_of } = reading;
+        let at = match self.slots.binary_search_by(|s| s.signal.cmp(&key.signal)) {
+            Ok(at) => at,
+            Err(at) => {
+                let new = Slot { signal: key.signal, good: None, before: None, asked, failing: None, since: None };
+                self.slots.insert(at, new);
+                at
+            }
+        };
+        let Some(slot) = self.slots.get_mut(at) else { return };
+        slot.asked = asked;
+        match value {
+            Err(gap) => slot.failing = Some(gap),
+            Ok(value) => {
+                slot.failing = None;
+                match &mut slot.good {
+                    // Most values are what they were: they are not kept twice.
+                    Some(good) if good.value == value => {
+                        slot.before = Some(Before { value: None, asked: good.asked });
+                        (good.asked, good.answered, good.as_of) = (asked, answered, as_of);
+                    }
+                    good => {
+                        slot.since = Some(asked);
+                        let old = good.replace(Kept { value, asked, answered, as_of });
+                        slot.before = old.map(|old| Before { value: Some(old.value), asked: old.asked });
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Every reading that was made, newest per key, with what is needed to judge flapping. One owner: the application's
@@ -62,26 +125,9 @@ impl Readings {
             state.outcomes.pop_front();
         }
         // What claims to be of another lane is not this look's to say.
+        state.slots.reserve_exact(readings.len().saturating_sub(state.slots.len()));
         for reading in readings.into_iter().filter(|r| r.key.probe == lane.probe && r.key.subject == lane.subject) {
-            let signal = reading.key.signal.clone();
-            let slot = state.slots.entry(signal).or_insert_with(|| Slot {
-                good: None,
-                before: None,
-                asked: reading.asked,
-                failing: None,
-                since: None,
-            });
-            slot.asked = reading.asked;
-            slot.failing = match &reading.value {
-                Err(gap) => Some(gap.clone()),
-                Ok(_) => {
-                    if slot.good.as_ref().is_none_or(|g| g.value != reading.value) {
-                        slot.since = Some(reading.asked);
-                    }
-                    slot.before = slot.good.replace(reading);
-                    None
-                }
-            };
+            state.take(reading);
         }
         true
     }
@@ -89,7 +135,7 @@ impl Readings {
     /// Forgets one key. For the test that drops each key from each healthy scenario.
     pub fn forget(&mut self, key: &Key) {
         if let Some(lane) = self.lanes.get_mut(&key.lane()) {
-            lane.slots.remove(&key.signal);
+            lane.slots.retain(|s| s.signal != key.signal);
         }
     }
 
@@ -103,14 +149,14 @@ impl Readings {
     #[must_use]
     pub fn keys(&self) -> Vec<Key> {
         let mut keys: Vec<Key> =
-            self.lanes.iter().flat_map(|(id, lane)| lane.slots.keys().map(|s| id.key(s.clone()))).collect();
+            self.lanes.iter().flat_map(|(id, lane)| lane.slots.iter().map(|s| id.key(s.signal.clone()))).collect();
         keys.sort();
         keys
     }
 
     fn seen(&self, lane: &LaneId, signal: &SignalId, stale_after: Duration, now: Now) -> Seen<'_> {
         let Some(lane) = self.lanes.get(lane) else { return Seen::Never };
-        let Some(slot) = lane.slots.get(signal) else { return Seen::Never };
+        let Some(slot) = lane.slot(signal) else { return Seen::Never };
         let age = now.since(slot.asked);
         let failing = slot.failing.as_ref();
         if let Some(gap) = failing
@@ -121,9 +167,8 @@ impl Readings {
         }
         if let Some(good) = &slot.good
             && now.since(good.asked) <= stale_after
-            && let Ok(value) = &good.value
         {
-            return Seen::Value { value, reading: good, failing };
+            return Seen::Value { value: &good.value, reading: good, failing };
         }
         match failing {
             Some(gap) if age <= stale_after => Seen::Gap { gap, at: slot.asked },
@@ -154,7 +199,7 @@ pub enum Seen<'a> {
         /// The value.
         value: &'a Value,
         /// Its reading.
-        reading: &'a Reading,
+        reading: &'a Kept,
         /// Why the newest look failed, where it did: the value is then from an earlier look.
         failing: Option<&'a Gap>,
     },
@@ -217,16 +262,20 @@ impl<'a> Facts<'a> {
     pub fn held_since(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Option<Now> {
         let lane = LaneId { probe: probe.id.clone(), subject: subject.clone() };
         match self.seen_in(probe, &lane, signal, now) {
-            Seen::Value { .. } => self.readings.lanes.get(&lane)?.slots.get(signal)?.since,
+            Seen::Value { .. } => self.readings.lanes.get(&lane)?.slot(signal)?.since,
             Seen::Gap { .. } | Seen::Stale { .. } | Seen::Never => None,
         }
     }
 
-    /// The value of the look before the one that brought the fresh value. For what one look alone does not prove.
+    /// The value of the look before the one that brought the fresh value, with when it was asked for. For what one look
+    /// alone does not prove.
     #[must_use]
-    pub fn before(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId) -> Option<&'a Reading> {
-        let key = Key { probe: probe.id.clone(), subject: subject.clone(), signal: signal.clone() };
-        self.readings.lanes.get(&key.lane())?.slots.get(signal)?.before.as_ref()
+    pub fn before(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId) -> Option<(&'a Value, Now)> {
+        let lane = LaneId { probe: probe.id.clone(), subject: subject.clone() };
+        let slot = self.readings.lanes.get(&lane)?.slot(signal)?;
+        let before = slot.before.as_ref()?;
+        let value = before.value.as_ref().or_else(|| Some(&slot.good.as_ref()?.value))?;
+        Some((value, before.asked))
     }
 
     /// A fresh value and its reading; `None` for a gap, for what is stale and for what does not apply.
@@ -237,7 +286,7 @@ impl<'a> Facts<'a> {
         subject: &Subject,
         signal: &SignalId,
         now: Now,
-    ) -> Option<(&'a Value, &'a Reading)> {
+    ) -> Option<(&'a Value, &'a Kept)> {
         let lane = LaneId { probe: probe.id.clone(), subject: subject.clone() };
         match self.seen_in(probe, &lane, signal, now) {
             Seen::Value { value: Value::NotApplicable, .. } | Seen::Gap { .. } | Seen::Stale { .. } | Seen::Never => {
@@ -249,13 +298,7 @@ impl<'a> Facts<'a> {
 
     /// A fresh truth value.
     #[must_use]
-    pub fn bool(
-        &self,
-        probe: &ProbeDecl,
-        subject: &Subject,
-        signal: &SignalId,
-        now: Now,
-    ) -> Option<(bool, &'a Reading)> {
+    pub fn bool(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Option<(bool, &'a Kept)> {
         match self.value(probe, subject, signal, now)? {
             (Value::Bool(v), r) => Some((*v, r)),
             (_, _) => None,
@@ -264,7 +307,7 @@ impl<'a> Facts<'a> {
 
     /// A fresh whole number.
     #[must_use]
-    pub fn int(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Option<(i64, &'a Reading)> {
+    pub fn int(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Option<(i64, &'a Kept)> {
         match self.value(probe, subject, signal, now)? {
             (Value::Int(v), r) => Some((*v, r)),
             (_, _) => None,
@@ -279,7 +322,7 @@ impl<'a> Facts<'a> {
         subject: &Subject,
         signal: &SignalId,
         now: Now,
-    ) -> Option<(&'a SafeText, &'a Reading)> {
+    ) -> Option<(&'a SafeText, &'a Kept)> {
         match self.value(probe, subject, signal, now)? {
             (Value::Text(v), r) => Some((v, r)),
             (_, _) => None,
@@ -288,7 +331,7 @@ impl<'a> Facts<'a> {
 
     /// A fresh position.
     #[must_use]
-    pub fn lsn(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Option<(Lsn, &'a Reading)> {
+    pub fn lsn(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Option<(Lsn, &'a Kept)> {
         match self.value(probe, subject, signal, now)? {
             (Value::Lsn(v), r) => Some((*v, r)),
             (_, _) => None,
@@ -303,7 +346,7 @@ impl<'a> Facts<'a> {
         subject: &Subject,
         signal: &SignalId,
         now: Now,
-    ) -> Option<(Duration, &'a Reading)> {
+    ) -> Option<(Duration, &'a Kept)> {
         match self.value(probe, subject, signal, now)? {
             (Value::Span(v), r) => Some((v.0, r)),
             (_, _) => None,
@@ -318,7 +361,7 @@ impl<'a> Facts<'a> {
         subject: &Subject,
         signal: &SignalId,
         now: Now,
-    ) -> Option<(DateTime<Utc>, &'a Reading)> {
+    ) -> Option<(DateTime<Utc>, &'a Kept)> {
         match self.value(probe, subject, signal, now)? {
             (Value::Time(v), r) => Some((*v, r)),
             (_, _) => None,
@@ -333,7 +376,7 @@ impl<'a> Facts<'a> {
         subject: &Subject,
         signal: &SignalId,
         now: Now,
-    ) -> Option<(&'a [Row], &'a Reading)> {
+    ) -> Option<(&'a [Row], &'a Kept)> {
         match self.value(probe, subject, signal, now)? {
             (Value::Rows(v), r) => Some((v, r)),
             (_, _) => None,
