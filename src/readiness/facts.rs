@@ -107,14 +107,27 @@ impl Lane {
 /// state.
 #[derive(Clone, Debug, Default)]
 pub struct Readings {
-    lanes: HashMap<LaneId, Lane>,
+    /// A plan has a few: to look through them costs less than to hash a name of four parts.
+    lanes: Vec<(LaneId, Lane)>,
 }
 
 impl Readings {
+    fn lane(&self, probe: &ProbeId, subject: &Subject) -> Option<&Lane> {
+        let is = |id: &LaneId| id.subject == *subject && id.probe.name == probe.name && id.probe.plan == probe.plan;
+        self.lanes.iter().find(|(id, _)| is(id)).map(|(_, lane)| lane)
+    }
+
+    fn lane_mut(&mut self, id: &LaneId) -> Option<&mut Lane> {
+        self.lanes.iter_mut().find(|(i, _)| i == id).map(|(_, lane)| lane)
+    }
+
     /// Takes in one look of one lane. A look that was asked before the newest one is ignored: events may arrive in any
     /// order, old news never replaces newer.
     pub fn take(&mut self, lane: &LaneId, asked: Now, readings: Vec<Reading>) -> bool {
-        let state = self.lanes.entry(lane.clone()).or_default();
+        if self.lane(&lane.probe, &lane.subject).is_none() {
+            self.lanes.push((lane.clone(), Lane::default()));
+        }
+        let Some(state) = self.lane_mut(lane) else { return false };
         if state.outcomes.back().is_some_and(|o| o.asked.boot >= asked.boot) {
             return false;
         }
@@ -134,7 +147,7 @@ impl Readings {
 
     /// Forgets one key. For the test that drops each key from each healthy scenario.
     pub fn forget(&mut self, key: &Key) {
-        if let Some(lane) = self.lanes.get_mut(&key.lane()) {
+        if let Some(lane) = self.lane_mut(&key.lane()) {
             lane.slots.retain(|s| s.signal != key.signal);
         }
     }
@@ -142,7 +155,7 @@ impl Readings {
     /// The last looks of a lane, oldest first, five at most.
     pub fn outcomes(&self, lane: &LaneId) -> impl DoubleEndedIterator<Item = &Outcome> + ExactSizeIterator {
         static NONE: VecDeque<Outcome> = VecDeque::new();
-        self.lanes.get(lane).map_or(&NONE, |l| &l.outcomes).iter()
+        self.lane(&lane.probe, &lane.subject).map_or(&NONE, |l| &l.outcomes).iter()
     }
 
     /// Every key that was ever read.
@@ -154,8 +167,8 @@ impl Readings {
         keys
     }
 
-    fn seen(&self, lane: &LaneId, signal: &SignalId, stale_after: Duration, now: Now) -> Seen<'_> {
-        let Some(lane) = self.lanes.get(lane) else { return Seen::Never };
+    fn seen<'a>(lane: Option<&'a Lane>, signal: &SignalId, stale_after: Duration, now: Now) -> Seen<'a> {
+        let Some(lane) = lane else { return Seen::Never };
         let Some(slot) = lane.slot(signal) else { return Seen::Never };
         let age = now.since(slot.asked);
         let failing = slot.failing.as_ref();
@@ -240,29 +253,32 @@ impl<'a> Facts<'a> {
     /// Whether the last two looks of a lane were both refused: once is a server that restarts, twice is one that is down.
     #[must_use]
     pub(super) fn refused_twice(&self, lane: &LaneId) -> bool {
-        self.readings.lanes.get(lane).is_some_and(refused_twice)
+        self.readings.lane(&lane.probe, &lane.subject).is_some_and(refused_twice)
     }
 
     /// What is known of a key.
     #[must_use]
     pub fn seen(&self, key: &Key, now: Now) -> Seen<'a> {
         let stale_after = self.plan.probe(&key.probe).map_or(Duration::ZERO, |p| self.plan.stale_after(p));
-        self.readings.seen(&key.lane(), &key.signal, stale_after, now)
+        Readings::seen(self.readings.lane(&key.probe, &key.subject), &key.signal, stale_after, now)
     }
 
     /// What is known of one signal of one lane of `probe`.
     #[must_use]
     pub(super) fn seen_in(&self, probe: &ProbeDecl, lane: &LaneId, signal: &SignalId, now: Now) -> Seen<'a> {
-        self.readings.seen(lane, signal, self.plan.stale_after(probe), now)
+        self.seen_of(probe, &lane.subject, signal, now)
+    }
+
+    fn seen_of(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Seen<'a> {
+        Readings::seen(self.readings.lane(&probe.id, subject), signal, self.plan.stale_after(probe), now)
     }
 
     /// Since when a fresh value has been what it is: when the first of a run of equal values was asked for. Looks that
     /// failed in between do not end the run.
     #[must_use]
     pub fn held_since(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Option<Now> {
-        let lane = LaneId { probe: probe.id.clone(), subject: subject.clone() };
-        match self.seen_in(probe, &lane, signal, now) {
-            Seen::Value { .. } => self.readings.lanes.get(&lane)?.slot(signal)?.since,
+        match self.seen_of(probe, subject, signal, now) {
+            Seen::Value { .. } => self.readings.lane(&probe.id, subject)?.slot(signal)?.since,
             Seen::Gap { .. } | Seen::Stale { .. } | Seen::Never => None,
         }
     }
@@ -271,8 +287,7 @@ impl<'a> Facts<'a> {
     /// alone does not prove.
     #[must_use]
     pub fn before(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId) -> Option<(&'a Value, Now)> {
-        let lane = LaneId { probe: probe.id.clone(), subject: subject.clone() };
-        let slot = self.readings.lanes.get(&lane)?.slot(signal)?;
+        let slot = self.readings.lane(&probe.id, subject)?.slot(signal)?;
         let before = slot.before.as_ref()?;
         let value = before.value.as_ref().or_else(|| Some(&slot.good.as_ref()?.value))?;
         Some((value, before.asked))
@@ -287,8 +302,7 @@ impl<'a> Facts<'a> {
         signal: &SignalId,
         now: Now,
     ) -> Option<(&'a Value, &'a Kept)> {
-        let lane = LaneId { probe: probe.id.clone(), subject: subject.clone() };
-        match self.seen_in(probe, &lane, signal, now) {
+        match self.seen_of(probe, subject, signal, now) {
             Seen::Value { value: Value::NotApplicable, .. } | Seen::Gap { .. } | Seen::Stale { .. } | Seen::Never => {
                 None
             }

@@ -26,6 +26,8 @@ const SECOND: Duration = Duration::from_secs(1);
 pub const BATCH: usize = 256;
 /// Most looks that are taken in before keys are looked for again: each may mean a plan to judge.
 const LOOKS: usize = 16;
+/// Most looks that wait to be judged together.
+const MOST_LOOKS: usize = 48;
 /// The longest time for which news that keeps coming puts off a frame.
 const LATEST: Duration = Duration::from_millis(100);
 
@@ -117,8 +119,8 @@ pub struct Session<'a, B: Backend, O: Outside> {
     dirty: bool,
     /// Since when something waits to be drawn.
     dirty_since: Option<Instant>,
-    /// Since when looks wait to be judged, and how many.
-    looks_since: Option<Instant>,
+    /// When the first and the last of the looks came that wait to be judged, and how many.
+    looks_since: Option<(Instant, Instant)>,
     looks: usize,
 }
 
@@ -213,8 +215,8 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
             }
             // A plan's lanes answer together: judged between two of them, it would be judged twice, and a frame would show
             // a bound that the second mends.
-            let since = self.looks_since;
-            if self.looks >= LOOKS || since.is_none_or(|at| at.elapsed() >= FRAME) {
+            let since = self.looks_since.map(|(first, _)| first);
+            if self.looks_due().is_zero() {
                 (self.looks, self.looks_since) = (0, None);
                 let settled = self.app.settle((self.clock)());
                 if settled.dirty && !self.dirty {
@@ -268,13 +270,23 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
         Ok(drawn)
     }
 
+    /// How long the looks that came wait for more before they are judged: until none comes for a frame's time.
+    fn looks_due(&self) -> Duration {
+        match self.looks_since {
+            Some((first, last)) if self.looks < MOST_LOOKS => {
+                FRAME.saturating_sub(last.elapsed()).min(LATEST.saturating_sub(first.elapsed()))
+            }
+            Some(_) | None => Duration::ZERO,
+        }
+    }
+
     /// How long nothing will change by itself.
     fn wake_in(&self) -> Duration {
         if self.dirty {
             return self.dirty_since.map_or(Duration::ZERO, |at| FRAME.saturating_sub(at.elapsed()));
         }
-        if let Some(at) = self.looks_since {
-            return FRAME.saturating_sub(at.elapsed());
+        if self.looks_since.is_some() {
+            return self.looks_due();
         }
         let now = (self.clock)();
         let until = |at: BootTime| at.0.saturating_sub(now.boot.0);
@@ -291,7 +303,8 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
             News::Input(event) | News::Notice(Notice::Event(event)) => event,
             News::Polled(polled) => {
                 self.looks += 1;
-                self.looks_since.get_or_insert_with(Instant::now);
+                let came = Instant::now();
+                self.looks_since = Some((self.looks_since.map_or(came, |(first, _)| first), came));
                 Event::Polled(polled)
             }
             News::Woke => Event::Woke,
