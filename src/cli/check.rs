@@ -42,7 +42,7 @@ pub fn run(args: &CheckArgs, path: Option<&Path>) -> anyhow::Result<ExitCode> {
     let err_is_terminal = std::io::IsTerminal::is_terminal(&err);
     let style = super::console::style(false);
     let mut console = Console { out: &mut out, err: &mut err, style, err_is_terminal };
-    let runtime = super::runtime()?;
+    let runtime = super::runtime(None)?;
     let mut sweep = Real { net: Net::new() };
     let code = runtime.block_on(check(args, &config.plans, state.as_deref(), &mut sweep, &mut console));
     // A look that hangs in a thread of its own (a secret's command) is left behind.

@@ -19,7 +19,7 @@ const SECRET_TIMEOUT: Duration = Duration::from_secs(10);
 /// [`Problems`], all of them.
 pub fn check(path: Option<&Path>) -> anyhow::Result<ExitCode> {
     let config = config::load(&config::find(path)?)?;
-    let unreadable = super::runtime()?.block_on(unreadable(&config.secrets));
+    let unreadable = super::runtime(None)?.block_on(unreadable(&config.secrets));
     if !unreadable.is_empty() {
         return Err(Problems(unreadable).into());
     }

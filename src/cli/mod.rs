@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
@@ -83,10 +84,16 @@ pub fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// The runtime that a command runs its tasks on.
+/// The runtime that a command runs its tasks on, with so many workers; as many as there are cores where none are given.
 ///
 /// # Errors
 /// Where the operating system gives no threads or no poll descriptor.
-pub fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+pub fn runtime(workers: Option<usize>) -> io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = workers {
+        builder.worker_threads(workers);
+    }
+    // What blocks is reading small files, for each connection: a thread for each of them would cost more memory than the
+    // rest of the program.
+    builder.max_blocking_threads(8).thread_keep_alive(Duration::from_secs(1)).enable_all().build()
 }

@@ -111,7 +111,7 @@ fn on_terminal(args: &WatchArgs, model: Model, load: Load) -> io::Result<End> {
     paint(&mut terminal, &app, look, crate::clock::now())?;
     terminal::watch()?;
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = super::runtime(Some(2))?;
     let (notices_in, notices) = mpsc::channel(NOTICES);
     let (polls_in, polls) = mpsc::channel(POLLS);
     let (back_in, back) = std::sync::mpsc::sync_channel(1);

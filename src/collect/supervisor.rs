@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::app::Polled;
 use crate::net::Net;
-use crate::plan::{LaneId, Plan, ProbeId};
+use crate::plan::{LaneId, Plan, PlanId};
 use crate::readiness::Reason;
 
 use super::look::Looker;
@@ -57,7 +57,7 @@ impl Supervisor {
 }
 
 /// Starts looking at every lane of every plan. The first look starts at once; each later one at its probe's interval,
-/// on a phase that is the probe's own, so that a probe's lanes are asked together and probes are not.
+/// on a phase that is its plan's own, so that a plan's lanes are asked together, and it is judged once; plans are not.
 #[must_use]
 pub fn start(plans: &[Arc<Plan>], net: &Arc<Net>, out: &mpsc::Sender<Polled>) -> Supervisor {
     start_with(plans, net, out, &by_kind())
@@ -73,17 +73,17 @@ pub fn start_with(plans: &[Arc<Plan>], net: &Arc<Net>, out: &mpsc::Sender<Polled
         for looker in Looker::all(plan, net, open) {
             let poke = Arc::new(Notify::new());
             supervisor.pokes.insert(looker.id(), Arc::clone(&poke));
-            let phase = phase(&seed, &looker.probe().id, looker.probe().interval.0);
+            let phase = phase(&seed, &plan.id, looker.probe().interval.0);
             supervisor.tasks.spawn(run(looker, poke, out.clone(), epoch + phase));
         }
     }
     supervisor
 }
 
-/// A probe's own offset within its interval, in whole buckets.
-fn phase(seed: &RandomState, probe: &ProbeId, interval: Duration) -> Duration {
+/// A plan's own offset within an interval, in whole buckets.
+fn phase(seed: &RandomState, plan: &PlanId, interval: Duration) -> Duration {
     let buckets = u32::try_from(interval.as_millis() / BUCKET.as_millis()).unwrap_or(u32::MAX).max(1);
-    let pick = u32::try_from(seed.hash_one(probe) % u64::from(buckets)).unwrap_or(0);
+    let pick = u32::try_from(seed.hash_one(plan) % u64::from(buckets)).unwrap_or(0);
     BUCKET * pick
 }
 
@@ -120,7 +120,7 @@ fn pause(interval: Duration, longest: Duration, failures: u32) -> Duration {
     interval.saturating_add(interval / 2 * extra).min(longest)
 }
 
-/// The next moment on the probe's phase that is at least most of a pause away; ticks that were missed stay missed.
+/// The next moment on the plan's phase that is at least most of a pause away; ticks that were missed stay missed.
 fn next_tick(origin: Instant, now: Instant, pause: Duration) -> Instant {
     let step = pause.as_nanos().max(1);
     let ticks = now.checked_duration_since(origin).map_or(0, |since| since.as_nanos() / step + 1);

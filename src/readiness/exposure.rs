@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::{Bytes, LaneDecl, Lsn, Now, ProbeDecl, ProbeId, SafeText, SiteId, Span, Subject};
 
-use super::{Active, ActiveSite, Bearing, Facts, Finding, Proof, Reading, Situation, signals};
+use super::{Active, ActiveSite, Bearing, Facts, Finding, Kept, Proof, Situation, signals};
 
 /// An upper bound of a loss, as time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,7 +191,7 @@ fn blank(facts: &Facts<'_>, probe: &ProbeDecl, to: &SiteId) -> Exposure {
 /// An age by another machine's clock: what it was when it was read, by the remote's own clock where the reading says that
 /// clock's time, and since then by our boot clock, so that no step of our wall clock makes it younger. A moment in the
 /// future is no age; a second of skew is forgiven.
-fn by_remote_clock(moment: DateTime<Utc>, reading: &Reading, now: Now) -> Option<Span> {
+fn by_remote_clock(moment: DateTime<Utc>, reading: &Kept, now: Now) -> Option<Span> {
     let then = reading.as_of.unwrap_or(reading.asked.wall).signed_duration_since(moment);
     if then < chrono::Duration::seconds(-1) {
         return None;

@@ -21,11 +21,33 @@ pub struct Outcome {
     pub gap: Option<Gap>,
 }
 
+/// A value as it is kept. Whose it is says where it is kept: thousands are, and a key is as large as all the rest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// The value.
+    pub value: Value,
+    /// When the question was sent. Bounds are counted from here.
+    pub asked: Now,
+    /// When the answer was complete.
+    pub answered: Now,
+    /// When the value was true by the remote's own clock, where it says so.
+    pub as_of: Option<DateTime<Utc>>,
+}
+
+/// The look before the one that brought the value that is kept.
+#[derive(Clone, Debug)]
+struct Before {
+    /// Its value; `None` where it was equal.
+    value: Option<Value>,
+    asked: Now,
+}
+
 #[derive(Clone, Debug)]
 struct Slot {
-    good: Option<Reading>,
+    signal: SignalId,
+    good: Option<Kept>,
     /// The value before `good`.
-    before: Option<Reading>,
+    before: Option<Before>,
     /// When the newest look asked.
     asked: Now,
     /// Why the newest look brought no value, where it did not. A value that it did bring is `good`.
@@ -36,22 +58,76 @@ struct Slot {
 
 #[derive(Clone, Debug, Default)]
 struct Lane {
-    slots: HashMap<SignalId, Slot>,
+    /// By signal.
+    slots: Vec<Slot>,
     outcomes: VecDeque<Outcome>,
+}
+
+impl Lane {
+    fn slot(&self, signal: &SignalId) -> Option<&Slot> {
+        let at = self.slots.binary_search_by(|s| s.signal.cmp(signal)).ok()?;
+        self.slots.get(at)
+    }
+
+    /// Takes in one reading.
+    fn take(&mut self, reading: Reading) {
+        let Reading { key, value, asked, answered, as_of } = reading;
+        let at = match self.slots.binary_search_by(|s| s.signal.cmp(&key.signal)) {
+            Ok(at) => at,
+            Err(at) => {
+                let new = Slot { signal: key.signal, good: None, before: None, asked, failing: None, since: None };
+                self.slots.insert(at, new);
+                at
+            }
+        };
+        let Some(slot) = self.slots.get_mut(at) else { return };
+        slot.asked = asked;
+        match value {
+            Err(gap) => slot.failing = Some(gap),
+            Ok(value) => {
+                slot.failing = None;
+                match &mut slot.good {
+                    // Most values are what they were: they are not kept twice.
+                    Some(good) if good.value == value => {
+                        slot.before = Some(Before { value: None, asked: good.asked });
+                        (good.asked, good.answered, good.as_of) = (asked, answered, as_of);
+                    }
+                    good => {
+                        slot.since = Some(asked);
+                        let old = good.replace(Kept { value, asked, answered, as_of });
+                        slot.before = old.map(|old| Before { value: Some(old.value), asked: old.asked });
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Every reading that was made, newest per key, with what is needed to judge flapping. One owner: the application's
 /// state.
 #[derive(Clone, Debug, Default)]
 pub struct Readings {
-    lanes: HashMap<LaneId, Lane>,
+    /// A plan has a few: to look through them costs less than to hash a name of four parts.
+    lanes: Vec<(LaneId, Lane)>,
 }
 
 impl Readings {
+    fn lane(&self, probe: &ProbeId, subject: &Subject) -> Option<&Lane> {
+        let is = |id: &LaneId| id.subject == *subject && id.probe.name == probe.name && id.probe.plan == probe.plan;
+        self.lanes.iter().find(|(id, _)| is(id)).map(|(_, lane)| lane)
+    }
+
+    fn lane_mut(&mut self, id: &LaneId) -> Option<&mut Lane> {
+        self.lanes.iter_mut().find(|(i, _)| i == id).map(|(_, lane)| lane)
+    }
+
     /// Takes in one look of one lane. A look that was asked before the newest one is ignored: events may arrive in any
     /// order, old news never replaces newer.
     pub fn take(&mut self, lane: &LaneId, asked: Now, readings: Vec<Reading>) -> bool {
-        let state = self.lanes.entry(lane.clone()).or_default();
+        if self.lane(&lane.probe, &lane.subject).is_none() {
+            self.lanes.push((lane.clone(), Lane::default()));
+        }
+        let Some(state) = self.lane_mut(lane) else { return false };
         if state.outcomes.back().is_some_and(|o| o.asked.boot >= asked.boot) {
             return false;
         }
@@ -62,55 +138,38 @@ impl Readings {
             state.outcomes.pop_front();
         }
         // What claims to be of another lane is not this look's to say.
+        state.slots.reserve_exact(readings.len().saturating_sub(state.slots.len()));
         for reading in readings.into_iter().filter(|r| r.key.probe == lane.probe && r.key.subject == lane.subject) {
-            let signal = reading.key.signal.clone();
-            let slot = state.slots.entry(signal).or_insert_with(|| Slot {
-                good: None,
-                before: None,
-                asked: reading.asked,
-                failing: None,
-                since: None,
-            });
-            slot.asked = reading.asked;
-            slot.failing = match &reading.value {
-                Err(gap) => Some(gap.clone()),
-                Ok(_) => {
-                    if slot.good.as_ref().is_none_or(|g| g.value != reading.value) {
-                        slot.since = Some(reading.asked);
-                    }
-                    slot.before = slot.good.replace(reading);
-                    None
-                }
-            };
+            state.take(reading);
         }
         true
     }
 
     /// Forgets one key. For the test that drops each key from each healthy scenario.
     pub fn forget(&mut self, key: &Key) {
-        if let Some(lane) = self.lanes.get_mut(&key.lane()) {
-            lane.slots.remove(&key.signal);
+        if let Some(lane) = self.lane_mut(&key.lane()) {
+            lane.slots.retain(|s| s.signal != key.signal);
         }
     }
 
     /// The last looks of a lane, oldest first, five at most.
     pub fn outcomes(&self, lane: &LaneId) -> impl DoubleEndedIterator<Item = &Outcome> + ExactSizeIterator {
         static NONE: VecDeque<Outcome> = VecDeque::new();
-        self.lanes.get(lane).map_or(&NONE, |l| &l.outcomes).iter()
+        self.lane(&lane.probe, &lane.subject).map_or(&NONE, |l| &l.outcomes).iter()
     }
 
     /// Every key that was ever read.
     #[must_use]
     pub fn keys(&self) -> Vec<Key> {
         let mut keys: Vec<Key> =
-            self.lanes.iter().flat_map(|(id, lane)| lane.slots.keys().map(|s| id.key(s.clone()))).collect();
+            self.lanes.iter().flat_map(|(id, lane)| lane.slots.iter().map(|s| id.key(s.signal.clone()))).collect();
         keys.sort();
         keys
     }
 
-    fn seen(&self, lane: &LaneId, signal: &SignalId, stale_after: Duration, now: Now) -> Seen<'_> {
-        let Some(lane) = self.lanes.get(lane) else { return Seen::Never };
-        let Some(slot) = lane.slots.get(signal) else { return Seen::Never };
+    fn seen<'a>(lane: Option<&'a Lane>, signal: &SignalId, stale_after: Duration, now: Now) -> Seen<'a> {
+        let Some(lane) = lane else { return Seen::Never };
+        let Some(slot) = lane.slot(signal) else { return Seen::Never };
         let age = now.since(slot.asked);
         let failing = slot.failing.as_ref();
         if let Some(gap) = failing
@@ -121,9 +180,8 @@ impl Readings {
         }
         if let Some(good) = &slot.good
             && now.since(good.asked) <= stale_after
-            && let Ok(value) = &good.value
         {
-            return Seen::Value { value, reading: good, failing };
+            return Seen::Value { value: &good.value, reading: good, failing };
         }
         match failing {
             Some(gap) if age <= stale_after => Seen::Gap { gap, at: slot.asked },
@@ -154,7 +212,7 @@ pub enum Seen<'a> {
         /// The value.
         value: &'a Value,
         /// Its reading.
-        reading: &'a Reading,
+        reading: &'a Kept,
         /// Why the newest look failed, where it did: the value is then from an earlier look.
         failing: Option<&'a Gap>,
     },
@@ -195,38 +253,44 @@ impl<'a> Facts<'a> {
     /// Whether the last two looks of a lane were both refused: once is a server that restarts, twice is one that is down.
     #[must_use]
     pub(super) fn refused_twice(&self, lane: &LaneId) -> bool {
-        self.readings.lanes.get(lane).is_some_and(refused_twice)
+        self.readings.lane(&lane.probe, &lane.subject).is_some_and(refused_twice)
     }
 
     /// What is known of a key.
     #[must_use]
     pub fn seen(&self, key: &Key, now: Now) -> Seen<'a> {
         let stale_after = self.plan.probe(&key.probe).map_or(Duration::ZERO, |p| self.plan.stale_after(p));
-        self.readings.seen(&key.lane(), &key.signal, stale_after, now)
+        Readings::seen(self.readings.lane(&key.probe, &key.subject), &key.signal, stale_after, now)
     }
 
     /// What is known of one signal of one lane of `probe`.
     #[must_use]
     pub(super) fn seen_in(&self, probe: &ProbeDecl, lane: &LaneId, signal: &SignalId, now: Now) -> Seen<'a> {
-        self.readings.seen(lane, signal, self.plan.stale_after(probe), now)
+        self.seen_of(probe, &lane.subject, signal, now)
+    }
+
+    fn seen_of(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Seen<'a> {
+        Readings::seen(self.readings.lane(&probe.id, subject), signal, self.plan.stale_after(probe), now)
     }
 
     /// Since when a fresh value has been what it is: when the first of a run of equal values was asked for. Looks that
     /// failed in between do not end the run.
     #[must_use]
     pub fn held_since(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Option<Now> {
-        let lane = LaneId { probe: probe.id.clone(), subject: subject.clone() };
-        match self.seen_in(probe, &lane, signal, now) {
-            Seen::Value { .. } => self.readings.lanes.get(&lane)?.slots.get(signal)?.since,
+        match self.seen_of(probe, subject, signal, now) {
+            Seen::Value { .. } => self.readings.lane(&probe.id, subject)?.slot(signal)?.since,
             Seen::Gap { .. } | Seen::Stale { .. } | Seen::Never => None,
         }
     }
 
-    /// The value of the look before the one that brought the fresh value. For what one look alone does not prove.
+    /// The value of the look before the one that brought the fresh value, with when it was asked for. For what one look
+    /// alone does not prove.
     #[must_use]
-    pub fn before(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId) -> Option<&'a Reading> {
-        let key = Key { probe: probe.id.clone(), subject: subject.clone(), signal: signal.clone() };
-        self.readings.lanes.get(&key.lane())?.slots.get(signal)?.before.as_ref()
+    pub fn before(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId) -> Option<(&'a Value, Now)> {
+        let slot = self.readings.lane(&probe.id, subject)?.slot(signal)?;
+        let before = slot.before.as_ref()?;
+        let value = before.value.as_ref().or_else(|| Some(&slot.good.as_ref()?.value))?;
+        Some((value, before.asked))
     }
 
     /// A fresh value and its reading; `None` for a gap, for what is stale and for what does not apply.
@@ -237,9 +301,8 @@ impl<'a> Facts<'a> {
         subject: &Subject,
         signal: &SignalId,
         now: Now,
-    ) -> Option<(&'a Value, &'a Reading)> {
-        let lane = LaneId { probe: probe.id.clone(), subject: subject.clone() };
-        match self.seen_in(probe, &lane, signal, now) {
+    ) -> Option<(&'a Value, &'a Kept)> {
+        match self.seen_of(probe, subject, signal, now) {
             Seen::Value { value: Value::NotApplicable, .. } | Seen::Gap { .. } | Seen::Stale { .. } | Seen::Never => {
                 None
             }
@@ -249,13 +312,7 @@ impl<'a> Facts<'a> {
 
     /// A fresh truth value.
     #[must_use]
-    pub fn bool(
-        &self,
-        probe: &ProbeDecl,
-        subject: &Subject,
-        signal: &SignalId,
-        now: Now,
-    ) -> Option<(bool, &'a Reading)> {
+    pub fn bool(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Option<(bool, &'a Kept)> {
         match self.value(probe, subject, signal, now)? {
             (Value::Bool(v), r) => Some((*v, r)),
             (_, _) => None,
@@ -264,7 +321,7 @@ impl<'a> Facts<'a> {
 
     /// A fresh whole number.
     #[must_use]
-    pub fn int(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Option<(i64, &'a Reading)> {
+    pub fn int(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Option<(i64, &'a Kept)> {
         match self.value(probe, subject, signal, now)? {
             (Value::Int(v), r) => Some((*v, r)),
             (_, _) => None,
@@ -279,7 +336,7 @@ impl<'a> Facts<'a> {
         subject: &Subject,
         signal: &SignalId,
         now: Now,
-    ) -> Option<(&'a SafeText, &'a Reading)> {
+    ) -> Option<(&'a SafeText, &'a Kept)> {
         match self.value(probe, subject, signal, now)? {
             (Value::Text(v), r) => Some((v, r)),
             (_, _) => None,
@@ -288,7 +345,7 @@ impl<'a> Facts<'a> {
 
     /// A fresh position.
     #[must_use]
-    pub fn lsn(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Option<(Lsn, &'a Reading)> {
+    pub fn lsn(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Option<(Lsn, &'a Kept)> {
         match self.value(probe, subject, signal, now)? {
             (Value::Lsn(v), r) => Some((*v, r)),
             (_, _) => None,
@@ -303,7 +360,7 @@ impl<'a> Facts<'a> {
         subject: &Subject,
         signal: &SignalId,
         now: Now,
-    ) -> Option<(Duration, &'a Reading)> {
+    ) -> Option<(Duration, &'a Kept)> {
         match self.value(probe, subject, signal, now)? {
             (Value::Span(v), r) => Some((v.0, r)),
             (_, _) => None,
@@ -318,7 +375,7 @@ impl<'a> Facts<'a> {
         subject: &Subject,
         signal: &SignalId,
         now: Now,
-    ) -> Option<(DateTime<Utc>, &'a Reading)> {
+    ) -> Option<(DateTime<Utc>, &'a Kept)> {
         match self.value(probe, subject, signal, now)? {
             (Value::Time(v), r) => Some((*v, r)),
             (_, _) => None,
@@ -333,7 +390,7 @@ impl<'a> Facts<'a> {
         subject: &Subject,
         signal: &SignalId,
         now: Now,
-    ) -> Option<(&'a [Row], &'a Reading)> {
+    ) -> Option<(&'a [Row], &'a Kept)> {
         match self.value(probe, subject, signal, now)? {
             (Value::Rows(v), r) => Some((v, r)),
             (_, _) => None,

@@ -26,7 +26,7 @@ pub use active::{Active, Site as ActiveSite, active};
 pub use estimate::{Estimate, estimate};
 pub(crate) use exposure::one_look;
 pub use exposure::{Bound, Exposure, exposure};
-pub use facts::{Facts, Outcome, Readings, Seen};
+pub use facts::{Facts, Kept, Outcome, Readings, Seen};
 pub use finding::{Bearing, Code, Evidence, Finding, Proof, Verdict};
 pub use gate::{Gate, Gates, gates};
 pub use judge::judge;

@@ -26,6 +26,8 @@ const SECOND: Duration = Duration::from_secs(1);
 pub const BATCH: usize = 256;
 /// Most looks that are taken in before keys are looked for again: each may mean a plan to judge.
 const LOOKS: usize = 16;
+/// Most looks that wait to be judged together.
+const MOST_LOOKS: usize = 48;
 /// The longest time for which news that keeps coming puts off a frame.
 const LATEST: Duration = Duration::from_millis(100);
 
@@ -117,6 +119,9 @@ pub struct Session<'a, B: Backend, O: Outside> {
     dirty: bool,
     /// Since when something waits to be drawn.
     dirty_since: Option<Instant>,
+    /// When the first and the last of the looks came that wait to be judged, and how many.
+    looks_since: Option<(Instant, Instant)>,
+    looks: usize,
 }
 
 impl<B: Backend, O: Outside> std::fmt::Debug for Session<'_, B, O> {
@@ -147,7 +152,8 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
     /// A session on a terminal on which the first frame has been drawn.
     pub fn new(terminal: &'a mut Terminal<B>, app: &'a mut App, outside: O, look: Look, clock: fn() -> Now) -> Self {
         let drawn = Drawn { next: None, detail_max: 0, formatted: 0 };
-        Self { terminal, app, outside, look, clock, drawn, last: Buffer::default(), dirty: false, dirty_since: None }
+        let (last, dirty_since, looks_since) = (Buffer::default(), None, None);
+        Self { terminal, app, outside, look, clock, drawn, last, dirty: false, dirty_since, looks_since, looks: 0 }
     }
 
     /// Runs until a person leaves, a signal comes, the terminal ends or the session cannot go on.
@@ -207,17 +213,25 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
                 self.show()?;
                 last_typed = Some(Instant::now());
             }
-            let settled = self.app.settle((self.clock)());
-            self.dirty |= settled.dirty;
-            if let Some(end) = self.carry_out(settled.effects)? {
-                return Ok(end);
+            // A plan's lanes answer together: judged between two of them, it would be judged twice, and a frame would show
+            // a bound that the second mends.
+            let since = self.looks_since.map(|(first, _)| first);
+            if self.looks_due().is_zero() {
+                (self.looks, self.looks_since) = (0, None);
+                let settled = self.app.settle((self.clock)());
+                if settled.dirty && !self.dirty {
+                    self.dirty_since = since;
+                }
+                self.dirty |= settled.dirty;
+                if let Some(end) = self.carry_out(settled.effects)? {
+                    return Ok(end);
+                }
             }
             let now = (self.clock)();
             self.dirty |= self.drawn.next.is_some_and(|at| at <= now.boot);
             if !self.dirty {
                 continue;
             }
-            // A probe's lanes answer together: a frame between two of them would show a bound that the second mends.
             let waits = self.dirty_since.get_or_insert_with(Instant::now).elapsed();
             if drained && waits >= FRAME || waits >= LATEST {
                 self.show()?;
@@ -256,10 +270,23 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
         Ok(drawn)
     }
 
+    /// How long the looks that came wait for more before they are judged: until none comes for a frame's time.
+    fn looks_due(&self) -> Duration {
+        match self.looks_since {
+            Some((first, last)) if self.looks < MOST_LOOKS => {
+                FRAME.saturating_sub(last.elapsed()).min(LATEST.saturating_sub(first.elapsed()))
+            }
+            Some(_) | None => Duration::ZERO,
+        }
+    }
+
     /// How long nothing will change by itself.
     fn wake_in(&self) -> Duration {
         if self.dirty {
             return self.dirty_since.map_or(Duration::ZERO, |at| FRAME.saturating_sub(at.elapsed()));
+        }
+        if self.looks_since.is_some() {
+            return self.looks_due();
         }
         let now = (self.clock)();
         let until = |at: BootTime| at.0.saturating_sub(now.boot.0);
@@ -274,7 +301,12 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
         let at = (self.clock)();
         let event = match news {
             News::Input(event) | News::Notice(Notice::Event(event)) => event,
-            News::Polled(polled) => Event::Polled(polled),
+            News::Polled(polled) => {
+                self.looks += 1;
+                let came = Instant::now();
+                self.looks_since = Some((self.looks_since.map_or(came, |(first, _)| first), came));
+                Event::Polled(polled)
+            }
             News::Woke => Event::Woke,
             News::InputEnded => return Ok(Some(End::Ended("terminal".into()))),
             News::Notice(Notice::Configured { plans, theme }) => {

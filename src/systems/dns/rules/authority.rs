@@ -2,7 +2,7 @@
 
 use crate::plan::{Area, LaneDecl, Now, Plan, ProbeDecl, RuleId, Subject};
 use crate::readiness::signals::TRAFFIC;
-use crate::readiness::{About, Bearing, Facts, Finding, Gap, Reading, Reason, Row, Rule, Verdict};
+use crate::readiness::{About, Bearing, Facts, Finding, Gap, Kept, Reason, Row, Rule, Verdict};
 
 use super::super::signals::{NO_DATA, NO_ROUTE, NOT_AUTHORITATIVE, OK, SERVERS};
 use super::{lanes_with, list, probe_of, unreadable, words};
@@ -87,7 +87,7 @@ impl Server {
 
 type Make<'a> = &'a dyn Fn(&Subject, Verdict, &'static str, &str) -> Finding;
 
-fn judge(servers: &[Server], subject: &Subject, reading: &Reading, make: Make<'_>) -> Vec<Finding> {
+fn judge(servers: &[Server], subject: &Subject, reading: &Kept, make: Make<'_>) -> Vec<Finding> {
     let mut links: Vec<&str> = servers.iter().map(|s| s.link.as_str()).collect();
     links.dedup();
     let mut findings = Vec::new();
@@ -102,7 +102,7 @@ fn judge(servers: &[Server], subject: &Subject, reading: &Reading, make: Make<'_
     findings
 }
 
-fn judge_link(link: &str, servers: &[&Server], lane: &Subject, reading: &Reading, make: Make<'_>) -> Vec<Finding> {
+fn judge_link(link: &str, servers: &[&Server], lane: &Subject, reading: &Kept, make: Make<'_>) -> Vec<Finding> {
     // An address without a route from here says nothing of its server.
     let (off, seen): (Vec<&Server>, Vec<&Server>) = servers.iter().partition(|s| s.outcome == NO_ROUTE);
     let good: Vec<&&Server> = seen.iter().filter(|s| s.outcome == OK).collect();

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::plan::{Area, Now, Plan, RuleId, Span};
-use crate::readiness::{About, Bearing, Facts, Finding, Gap, Reading, Reason, Row, Rule, Verdict};
+use crate::readiness::{About, Bearing, Facts, Finding, Gap, Kept, Reason, Row, Rule, Verdict};
 
 use super::super::signals::{ENDPOINTS, NO_ROUTE, OK, WRONG_STATUS};
 use super::{lanes_with, list, probe_of, unreadable, words};
@@ -68,7 +68,7 @@ fn proof(outcome: &str) -> Option<&'static str> {
     }
 }
 
-fn answers(site: &str, visits: &[Visited], reading: &Reading, make: Make<'_>) -> Option<Finding> {
+fn answers(site: &str, visits: &[Visited], reading: &Kept, make: Make<'_>) -> Option<Finding> {
     let bad: Vec<&Visited> = visits.iter().filter(|v| v.outcome != OK).collect();
     let evidence = |f: Finding| {
         let each =
@@ -113,7 +113,7 @@ fn answers(site: &str, visits: &[Visited], reading: &Reading, make: Make<'_>) ->
     })
 }
 
-fn expiry(site: &str, visits: &[Visited], warn: Span, reading: &Reading, now: Now, make: Make<'_>) -> Option<Finding> {
+fn expiry(site: &str, visits: &[Visited], warn: Span, reading: &Kept, now: Now, make: Make<'_>) -> Option<Finding> {
     let (v, until) = visits.iter().filter_map(|v| v.not_after.map(|t| (v, t))).min_by_key(|(_, t)| *t)?;
     let left = until.signed_duration_since(now.wall);
     let shown = until.format("%Y-%m-%d %H:%M:%SZ").to_string();

@@ -9,7 +9,7 @@ mod traffic;
 mod ttl;
 
 use crate::plan::{LaneDecl, Now, Plan, ProbeDecl, SafeText, SignalId, Subject};
-use crate::readiness::{About, Facts, Finding, Gap, Reading, Row, Rule, Verdict};
+use crate::readiness::{About, Facts, Finding, Gap, Kept, Row, Rule, Verdict};
 
 use super::options::Dns;
 use super::place::Answered;
@@ -61,7 +61,7 @@ fn answer<'a>(
     probe: &ProbeDecl,
     subject: &Subject,
     now: Now,
-) -> Option<Result<(Vec<Answered>, &'a Reading), Gap>> {
+) -> Option<Result<(Vec<Answered>, &'a Kept), Gap>> {
     let signal = if *subject == authoritative() { signals::CHAIN } else { signals::ANSWER };
     let (rows, reading) = facts.rows(probe, subject, &signal, now)?;
     Some(Answered::read(rows).map(|a| (a, reading)))

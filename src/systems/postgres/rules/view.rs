@@ -143,10 +143,9 @@ impl<'a> Server<'a> {
 
     /// The table of the look before, with when it was asked for: for what one look alone does not prove.
     pub fn rows_before(self, signal: &SignalId) -> Option<(&'a [Row], Now)> {
-        let reading = self.facts.before(self.probe, &self.lane.subject, signal)?;
-        match &reading.value {
-            Ok(Value::Rows(rows)) => Some((rows, reading.asked)),
-            Ok(_) | Err(_) => None,
+        match self.facts.before(self.probe, &self.lane.subject, signal)? {
+            (Value::Rows(rows), asked) => Some((rows, asked)),
+            (_, _) => None,
         }
     }
 
