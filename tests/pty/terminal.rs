@@ -265,9 +265,12 @@ fn a_paste_is_no_keys() {
 #[test]
 fn a_resize_is_followed() {
     let mut session = Session::live(&[]);
-    for (cols, rows) in [(120, 30), (1, 1), (20, 5), (80, 24)] {
+    for (cols, rows) in [(120, 30), (1, 1), (20, 5), (80, 20)] {
         session.master.as_ref().unwrap().resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
     }
+    // Only then a key: crossterm 0.29 leaves a key that comes with a resize unread until the next one (its mio source returns
+    // at the signal and drops the terminal's edge).
+    wait("the footer in its new row", || session.screen().lines().nth(19).is_some_and(|l| l.contains("open")));
     session.press(b"?");
     wait("help", || session.screen().contains("what is typed"));
     session.press(b"q");
