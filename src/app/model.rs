@@ -158,8 +158,15 @@ impl Model {
         for (id, (site, at, boot)) in past.active {
             let Some(plan) = self.by_id.get(&id).and_then(|i| self.plans.get_mut(*i)) else { continue };
             if plan.last_active.is_none() && plan.plan.site(site.as_str()).is_some() {
-                // A moment of another boot has no boot time here: it is as old as this boot at least.
-                let at = if boot == self.boot { at } else { Now { boot: BootTime(Duration::ZERO), ..at } };
+                // A moment of another boot has no boot time here: it is as old as this boot at least. In this boot, the
+                // site is noted when it changes and now and then; every position since then was read there, too.
+                let at = if boot == self.boot {
+                    let own = plan.clocks.values().flat_map(LsnClock::segments).filter(|s| s.boot == boot);
+                    let newest = own.filter_map(|s| s.samples.back()).map(|s| s.asked).max_by_key(|n| n.boot);
+                    newest.filter(|n| n.boot > at.boot).unwrap_or(at)
+                } else {
+                    Now { boot: BootTime(Duration::ZERO), ..at }
+                };
                 plan.last_active = Some((site, at));
                 plan.stale = true;
             }

@@ -306,3 +306,26 @@ fn a_refused_login_is_not_told_as_an_outage() {
     assert!(why.sentence.as_str().contains("answers, but not to lifeboat: password refused"), "{}", why.sentence);
     assert!(why.next.as_ref().unwrap().as_str().contains("login"), "{why:?}");
 }
+
+/// The site is noted in the history now and then, each position at every look: the outage of a session that begins in it is
+/// told from the last of them, as the loss is.
+#[test]
+fn an_outage_that_a_new_session_finds_began_with_the_last_position() {
+    let mut before = World::healthy();
+    let plan: Arc<Plan> = Arc::clone(&before.plan);
+    let probe = plan.probes[0].id.clone();
+    let mut clock = lifeboat::readiness::LsnClock::default();
+    let sample =
+        lifeboat::readiness::LsnSample { asked: now(30.0), answered: now(30.1), lsn: Lsn(before.flushed as u64) };
+    clock.observe(&"7300000000000000001".into(), 1, &"this boot".into(), sample);
+    let active = [(plan.id.clone(), (lifeboat::plan::SiteId::new("east"), now(5.0), "this boot".into()))];
+    before.pass(40.0);
+    before.dark.insert("east".into(), gap("timed-out"));
+    let mut model = Model::new(RULES.to_vec(), pg::SIGNALS, "this boot".into());
+    model.configure(vec![plan], now(39.0));
+    model.remember(History { clocks: vec![(probe, clock)], active: active.into(), ..History::default() });
+    before.model = model;
+    before.poll(&[]);
+    let status = before.judged();
+    assert!(matches!(status.situation, Situation::PrimaryUnreachable { since: Some(at), .. } if at == now(30.0)));
+}
