@@ -345,7 +345,10 @@ fn at_last_rate(
 
 /// Where the service runs or must be presumed to: what is lost when a failover starts. Home, where nothing says more.
 fn origin(facts: &Facts<'_>, active: &Active, situation: &Situation) -> SiteId {
-    if let Situation::PrimaryUnreachable { site, .. } | Situation::PrimaryDown { site, .. } = situation {
+    if let Situation::PrimaryUnreachable { site, .. }
+    | Situation::PrimaryUnseen { site, .. }
+    | Situation::PrimaryDown { site, .. } = situation
+    {
         return site.clone();
     }
     let seen = match &active.database {

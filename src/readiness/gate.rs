@@ -123,6 +123,10 @@ fn failover(
         }
     }
     match (&active.database, situation) {
+        (_, Situation::PrimaryUnseen { site, .. }) => {
+            consent
+                .push(SafeText::new(&format!("{site} does not let lifeboat look, so its fence can only be assumed")));
+        }
         (ActiveSite::LastSeen(site), _) | (_, Situation::PrimaryUnreachable { site, .. }) => {
             consent.push(SafeText::new(&format!("{site} does not answer, so its fence can only be assumed")));
         }

@@ -21,6 +21,15 @@ pub enum Situation {
         /// When it last answered, where that is known.
         since: Option<Now>,
     },
+    /// The active site's database lives, or was not asked at all: it is lifeboat that is not let in. No outage.
+    PrimaryUnseen {
+        /// The site.
+        site: SiteId,
+        /// When it was last seen, where that is known.
+        since: Option<Now>,
+        /// Why it is not seen.
+        why: Reason,
+    },
     /// The active site's database is down: its address answers that nobody listens.
     PrimaryDown {
         /// The site.
@@ -57,6 +66,7 @@ impl Situation {
             Self::Starting => "starting",
             Self::Normal => "normal",
             Self::PrimaryUnreachable { .. } => "primary unreachable",
+            Self::PrimaryUnseen { .. } => "primary not seen",
             Self::PrimaryDown { .. } => "primary down",
             Self::SplitBrain { .. } => "split brain",
             Self::Disagree { .. } => "traffic and database disagree",
@@ -69,7 +79,7 @@ impl Situation {
     #[must_use]
     pub const fn leads(&self) -> bool {
         match self {
-            Self::Starting | Self::Normal | Self::AwayFromHome { .. } => false,
+            Self::Starting | Self::Normal | Self::PrimaryUnseen { .. } | Self::AwayFromHome { .. } => false,
             Self::PrimaryUnreachable { .. }
             | Self::PrimaryDown { .. }
             | Self::SplitBrain { .. }
@@ -155,5 +165,27 @@ fn gone(facts: &Facts<'_>, site: SiteId, now: Now) -> Situation {
         };
         *s == site && proven
     });
-    if refused { Situation::PrimaryDown { site, since } } else { Situation::PrimaryUnreachable { site, since } }
+    if refused {
+        return Situation::PrimaryDown { site, since };
+    }
+    match shut_out(facts, &site, now) {
+        Some(why) => Situation::PrimaryUnseen { site, since, why },
+        None => Situation::PrimaryUnreachable { site, since },
+    }
+}
+
+/// Why every database of a site does not let us look, where each said so itself, and so lives; or where our own secret is
+/// missing, and so it was not asked.
+fn shut_out(facts: &Facts<'_>, site: &SiteId, now: Now) -> Option<Reason> {
+    let login = [Reason::WrongPassword, Reason::NoAccess, Reason::NoPrivilege, Reason::SecretUnavailable];
+    let mut why = None;
+    for (_, _, seen) in writers(facts, now).filter(|(_, s, _)| *s == site) {
+        match seen {
+            Seen::Gap { gap, .. } if login.contains(&gap.reason) => why = why.or(Some(gap.reason)),
+            Seen::Value { .. } => {}
+            // One that is silent may be gone: that leads.
+            Seen::Gap { .. } | Seen::Stale { .. } | Seen::Never => return None,
+        }
+    }
+    why
 }

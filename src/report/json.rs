@@ -204,6 +204,9 @@ fn situation(situation: &Situation) -> SituationJson<'_> {
         Situation::PrimaryUnreachable { site, since } => {
             SituationJson { site: Some(site), since: since.map(moment), ..plain("primary-unreachable") }
         }
+        Situation::PrimaryUnseen { site, since, .. } => {
+            SituationJson { site: Some(site), since: since.map(moment), ..plain("primary-unseen") }
+        }
         Situation::PrimaryDown { site, since } => {
             SituationJson { site: Some(site), since: since.map(moment), ..plain("primary-down") }
         }

@@ -118,11 +118,13 @@ fn going_on(out: &mut Out, status: &PlanStatus, now: Now) {
     match &status.situation {
         Situation::Starting | Situation::Normal => return,
         Situation::PrimaryUnreachable { since: Some(since), .. }
+        | Situation::PrimaryUnseen { since: Some(since), .. }
         | Situation::PrimaryDown { since: Some(since), .. } => {
             let age = crate::plan::Span(now.since(*since)).coarse();
             out.line("  ", None, &format!("situation: {}, last seen {age} ago", status.situation.words()));
         }
         Situation::PrimaryUnreachable { since: None, .. }
+        | Situation::PrimaryUnseen { since: None, .. }
         | Situation::PrimaryDown { since: None, .. }
         | Situation::SplitBrain { .. }
         | Situation::Disagree { .. }

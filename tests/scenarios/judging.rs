@@ -110,11 +110,13 @@ fn the_failover_gate_needs_nothing_of_the_lost_site() {
         assert!(why.iter().any(|w| w.as_str().starts_with("lose <= ")), "{reason:?}: {why:?}");
         assert!(why.iter().any(|w| w.as_str().contains("fence")), "{reason:?}: {why:?}");
         assert!(matches!(status.gates.switchover, Gate::No(_)), "{}", tell(&status));
-        assert!(
-            matches!(status.situation, Situation::PrimaryUnreachable { .. } | Situation::PrimaryDown { .. }),
-            "{}",
-            tell(&status)
-        );
+        let login = [Reason::WrongPassword, Reason::NoAccess, Reason::NoPrivilege, Reason::SecretUnavailable];
+        let named = match &status.situation {
+            Situation::PrimaryUnseen { why, .. } => login.contains(why) && why == reason,
+            Situation::PrimaryUnreachable { .. } | Situation::PrimaryDown { .. } => !login.contains(reason),
+            other => panic!("{other:?}"),
+        };
+        assert!(named, "{}", tell(&status));
         assert_ne!(status.readiness, Verdict::Ready);
     }
 }
@@ -302,7 +304,8 @@ fn a_refused_login_is_not_told_as_an_outage() {
     let mut world = World::healthy();
     world.dark.insert("east".into(), lifeboat::readiness::Reason::WrongPassword.into());
     let status = world.run_to(60.0);
-    let why = status.findings.iter().find(|f| f.code == "primary-unreachable").unwrap();
+    assert!(!status.situation.leads(), "{}", tell(&status));
+    let why = status.findings.iter().find(|f| f.code == "primary-unseen").unwrap();
     assert!(why.sentence.as_str().contains("answers, but not to lifeboat: password refused"), "{}", why.sentence);
     assert!(why.next.as_ref().unwrap().as_str().contains("login"), "{why:?}");
 }

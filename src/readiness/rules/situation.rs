@@ -1,7 +1,7 @@
 //! What is going on bears on readiness too.
 
-use crate::plan::{Area, Now, RuleId, SiteId, Subject};
-use crate::readiness::{Active, ActiveSite, Facts, Finding, Reason, Seen, Situation, Verdict, signals};
+use crate::plan::{Area, Now, RuleId, Subject};
+use crate::readiness::{Active, ActiveSite, Facts, Finding, Reason, Situation, Verdict};
 
 const ID: RuleId = RuleId::new("situation");
 
@@ -61,18 +61,20 @@ pub(in crate::readiness) fn situation(
             Subject::site(site.clone()),
             Verdict::Unknown,
             "primary-unreachable",
-            &match refuses(facts, site, now) {
-                Some(Reason::SecretUnavailable) => {
-                    format!("the active database in {site} was not asked: {}", Reason::SecretUnavailable.words())
-                }
-                Some(why) => format!("the active database in {site} answers, but not to lifeboat: {}", why.words()),
-                None => format!("the active database in {site} does not answer; it may still take writes"),
-            },
-            if refuses(facts, site, now).is_some() {
-                "mend lifeboat's login there first: that alone is no reason to fail over"
+            &format!("the active database in {site} does not answer; it may still take writes"),
+            "find out from a second place whether it lives; see the failover gate",
+        ),
+        Situation::PrimaryUnseen { site, why, .. } => make(
+            Area::Replication,
+            Subject::site(site.clone()),
+            Verdict::Unknown,
+            "primary-unseen",
+            &if *why == Reason::SecretUnavailable {
+                format!("the active database in {site} was not asked: {}", why.words())
             } else {
-                "find out from a second place whether it lives; see the failover gate"
+                format!("the active database in {site} answers, but not to lifeboat: {}", why.words())
             },
+            "mend lifeboat's login there first: that alone is no reason to fail over",
         ),
         Situation::PrimaryDown { site, .. } => make(
             Area::Replication,
@@ -118,20 +120,4 @@ pub(in crate::readiness) fn situation(
             "plan the way back when the home site has caught up",
         ),
     }
-}
-
-/// Why a site's database does not let us look, where it said so itself, and so lives; or where our own secret is missing, and
-/// so it was not asked.
-fn refuses(facts: &Facts<'_>, site: &SiteId, now: Now) -> Option<Reason> {
-    let lanes = facts.plan.probes.iter().flat_map(|p| p.lanes.iter().map(move |l| (p, l)));
-    let mut here = lanes
-        .filter(|(_, l)| l.subject.site.as_ref() == Some(site) && l.expects.contains(&signals::WRITABLE))
-        .map(|(p, l)| facts.seen(&p.lane_id(l).key(signals::WRITABLE), now));
-    here.find_map(|seen| match seen {
-        Seen::Gap { gap, .. } => {
-            let login = [Reason::WrongPassword, Reason::NoAccess, Reason::NoPrivilege, Reason::SecretUnavailable];
-            login.contains(&gap.reason).then_some(gap.reason)
-        }
-        Seen::Value { .. } | Seen::Stale { .. } | Seen::Never => None,
-    })
 }

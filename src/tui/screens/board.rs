@@ -228,6 +228,7 @@ fn trouble(pen: &mut Pen<'_>, x: u16, status: &PlanStatus, face: &Face, situatio
         Situation::PrimaryUnreachable { since, .. } | Situation::PrimaryDown { since, .. } => *since,
         Situation::Starting
         | Situation::Normal
+        | Situation::PrimaryUnseen { .. }
         | Situation::SplitBrain { .. }
         | Situation::Disagree { .. }
         | Situation::NoPrimary
