@@ -1,19 +1,26 @@
 #!/usr/bin/env bash
 # A lab to try the board on: a PostgreSQL primary and standby, a database that is restored from dumps, BIND with unbound
-# before it, and two web servers, all on fixed loopback ports. Needs the packages that tests/all.sh installs.
+# before it, and two web servers, all on fixed loopback ports. `all` adds Patroni with a standby cluster, two registries,
+# pgBackRest, Barman, dumps, web servers with TLS and a check of the team's own. tests/all.sh installs what it needs.
 #
-#   tests/lab.sh up [DIR]        starts it, prints the configuration (default DIR: /tmp/lifeboat-lab)
+#   tests/lab.sh up [all] [DIR]  starts it, says where its configuration is (default DIR: /tmp/lifeboat-lab)
 #   tests/lab.sh down [DIR]      stops it and removes DIR
 #   tests/lab.sh FAULT [DIR]     breaks or mends something; `tests/lab.sh faults` lists what
 set -euo pipefail
 
 verb=${1:-help}
+all=
+if [ "${2:-}" = all ]; then all=yes; shift; fi
 lab=${2:-/tmp/lifeboat-lab}
 # Below the range from which the kernel takes ports for outgoing connections.
 east=25501 west=25502 reports=25503 bind=25353 unbound=25354 web=25380
+here=$(cd "$(dirname "$0")" && pwd)
 pgbin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)
 
 die() { echo "lab: $*" >&2; exit 1; }
+
+# shellcheck source=tests/lab_all.sh
+. "$here/lab_all.sh"
 
 # As user postgres where we are root: PostgreSQL refuses to run as root.
 as_postgres() {
@@ -75,6 +82,7 @@ up() {
   for program in named unbound dig nsupdate tsig-keygen python3; do
     PATH=$PATH:/usr/sbin command -v $program >/dev/null || die "$program is not installed"
   done
+  [ -z "$all" ] || needs_all
   [ ! -e "$lab/lifeboat.toml" ] || die "$lab is up already: tests/lab.sh down $lab"
   mkdir -p "$lab"
   chmod 755 "$lab"
@@ -82,9 +90,17 @@ up() {
   trap 'trap - ERR; echo "lab: failed; taking it down" >&2; down keep' ERR
 
   pg_server east $east
+  if [ -n "$all" ]; then
+    pgbackrest_config
+    archive_settings | as_postgres tee -a "$lab/east/postgresql.conf" >/dev/null
+  fi
   pg_start east
   sql $east "CREATE ROLE lifeboat LOGIN PASSWORD 'look' IN ROLE pg_monitor"
   sql $east "CREATE DATABASE orders"
+  # The role that acts in a failover: it may promote, and nothing else.
+  sql $east "CREATE ROLE failover LOGIN PASSWORD 'act' IN ROLE pg_monitor"
+  psql_grant="GRANT EXECUTE ON FUNCTION pg_promote(boolean, integer) TO failover"
+  as_postgres "$pgbin/psql" -X -q -h "$lab" -p $east -U postgres -d orders -c "$psql_grant"
   pg pg_basebackup -h "$lab" -p $east -U postgres -D "$lab/west" -R -X stream -C -S west -c fast
   as_postgres tee -a "$lab/west/postgresql.conf" >/dev/null <<<"port = $west
 cluster_name = 'west'"
@@ -146,13 +162,26 @@ END
   until_ok unbound ask $unbound
   until_ok "the standby" standby_streams
   printf 'look\n' >"$lab/password"
-  chmod 600 "$lab/password"
+  printf 'act\n' >"$lab/act"
+  sed -n 's/.*secret "\(.*\)";.*/\1/p' "$lab/dns/key.conf" >"$lab/dns/key.secret"
+  chmod 600 "$lab/password" "$lab/act" "$lab/dns/key.secret"
+  [ -z "$all" ] || up_all
   configuration >"$lab/lifeboat.toml"
-  cat "$lab/lifeboat.toml"
-  echo "# lifeboat --config $lab/lifeboat.toml"
+  [ -z "$all" ] || configuration_all >>"$lab/lifeboat.toml"
+  echo "up: the lab, with its configuration in $lab/lifeboat.toml"
+  echo "lifeboat --config $lab/lifeboat.toml"
 }
 
 standby_streams() { [ "$(sql $west "SELECT status FROM pg_stat_wal_receiver")" = streaming ]; }
+
+# A program of PostgreSQL, as its own user, as the words of an argv in TOML.
+argv() {
+  local words=() program=$1
+  shift
+  [ "$(id -u)" != 0 ] || words=(setpriv --reuid=postgres --regid=postgres --init-groups)
+  words+=("$pgbin/$program" "$@")
+  printf '"%s", ' "${words[@]}" | sed 's/, $//'
+}
 
 configuration() {
   cat <<END
@@ -177,6 +206,7 @@ name     = "orders-db"
 kind     = "postgres"
 at       = { east = "postgres://lifeboat@127.0.0.1:$east/orders?sslmode=disable", west = "postgres://lifeboat@127.0.0.1:$west/orders?sslmode=disable" }
 password = { file = "$lab/password" }
+act_as   = { user = "failover", password = { file = "$lab/act" } }
 
 [[plan.probe]]
 name      = "front-door"
@@ -187,6 +217,38 @@ servers   = ["127.0.0.1:$bind"]
 resolvers = ["127.0.0.1:$unbound"]
 max_ttl   = "60s"
 endpoint  = { port = $web, tls = false, http = "/" }
+
+[[plan.failover]]
+step   = "fence the old primary"
+kind   = "postgres-fence"
+probe  = "orders-db"
+on     = "old-active"
+stop   = [$(argv pg_ctl -D "$lab/east" -m fast -w stop)]
+check  = [$(argv pg_controldata "$lab/east")]
+expect = "5s"
+
+[[plan.failover]]
+step   = "promote the standby"
+kind   = "postgres-promote"
+probe  = "orders-db"
+on     = "new-active"
+expect = "5s"
+
+[[plan.failover]]
+step   = "move traffic"
+kind   = "dns-update"
+probe  = "front-door"
+via    = "rfc2136"
+zone   = "lab.test"
+server = "127.0.0.1:$bind"
+key    = { name = "lab-key", secret = { file = "$lab/dns/key.secret" } }
+expect = "2s"
+
+[[plan.failover]]
+step   = "resolvers follow"
+kind   = "dns-moved"
+probe  = "front-door"
+expect = "20s"
 
 [[plan.contact]]
 role  = "database on-call"
@@ -236,6 +298,7 @@ END
 }
 
 down() {
+  down_all
   for name in writer web-east web-west unbound named; do stop $name; done
   [ ! -f "$lab/east/postmaster.pid" ] || whole_server CONT 2>/dev/null || true
   for name in west east reports; do
@@ -283,14 +346,22 @@ fault() {
     start-web-west) web west 127.0.0.2 ;;
     hang-dns) kill -STOP "$(cat "$lab/named.pid")" ;;
     wake-dns) kill -CONT "$(cat "$lab/named.pid")" ;;
-    *) die "no such fault: $1; see: tests/lab.sh faults" ;;
+    *)
+      grep -q "^    $1) " "$here/lab_all.sh" || die "no such fault: $1; see: tests/lab.sh faults"
+      [ -e "$lab/queue" ] || die "$1 needs what up all starts"
+      fault_all "$1"
+      ;;
   esac
 }
 
 case $verb in
   up) up ;;
   down) down ;;
-  faults) sed -n 's/^    \([a-z-]*\)) .*;;$/\1/p' "$0" ;;
-  help | -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0" ;;
+  faults)
+    sed -n 's/^    \([a-z-]*\)) .*;;$/\1/p' "$0"
+    echo "with up all:"
+    sed -n 's/^    \([a-z-]*\)) .*;;$/\1/p' "$here/lab_all.sh"
+    ;;
+  help | -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0" ;;
   *) fault "$verb" ;;
 esac

@@ -107,6 +107,14 @@ class Session:
     def press(self, keys):
         os.write(self.leader, keys.encode())
 
+    def type(self, text):
+        """Types as a person does: keys that come at once are taken for a paste."""
+        for c in text:
+            self.press(c)
+            end = time.monotonic() + 0.05
+            while time.monotonic() < end:
+                self.take(0.01)
+
     def close(self):
         """Ends the program with q, or harder."""
         if self.process.poll() is None:
@@ -205,12 +213,14 @@ def main():
             config = f"{directory}/lifeboat.toml"
         camera = Camera(options.bin, config, out, state)
         for size in SIZES:
+            camera.practice(size)
             camera.peace(size)
         if directory:
             # The real thing: the primary's whole host hangs.
             lab("hang-primary", directory)
             for size in SIZES:
                 camera.trouble(size)
+            camera.approval((120, 40))
     finally:
         if directory:
             lab("down", directory)
@@ -239,6 +249,13 @@ class Camera:
         session.press(keys)
         session.until(what, lambda text: text != before)
 
+    def practice(self, size):
+        command = [self.command[0], "demo", "--scenario", "region-loss", "--speed", "5"]
+        session = Session(command, size, self.environment)
+        session.until("the outage", lambda text: "UNREACHABLE" in text.upper() and "GO" in text, limit=60.0)
+        self.save(session, "demo")
+        session.close()
+
     def peace(self, size):
         session = Session(self.command, size, self.environment)
         session.until("all plans judged", lambda text: "ready" in text and "unknown" not in text and "shop" in text)
@@ -256,6 +273,37 @@ class Camera:
         session = Session(self.command, size, self.environment)
         session.until("the situation", lambda text: "UNREACHABLE" in text.upper() and "GO" in text)
         self.save(session, "trouble")
+        session.close()
+
+    def approval(self, size):
+        """A failover is opened, its first step is shown, and its approval is being typed."""
+        session = Session(self.command, size, self.environment)
+        session.until("the situation", lambda text: "UNREACHABLE" in text.upper() and "GO" in text)
+        self.changed_by(session, "/shop", "the filter")
+        self.changed_by(session, "\r", "the filtered board")
+        session.press("F")
+        session.until("what is wrong", lambda text: "What is wrong?" in text)
+        session.press("o")
+        session.until("why", lambda text: "why this failover" in text)
+        for words in ("east does not answer", "shop"):
+            session.type(words)
+            session.press("\r")
+        session.until("what would be done", lambda text: "A reads all of it" in text)
+        session.press("A")
+        session.until("the prompt", lambda text: "APPROVE STEP" in text)
+        session.type("assumed fence")
+        session.press("\r")
+        session.type("fence 127")
+        self.save(session, "approve")
+        # Nothing was approved; the run ends here.
+        session.press("\x1b")
+        session.until("the run", lambda text: "A reads all of it" in text)
+        session.press("X")
+        session.until("why", lambda text: "to end the run" in text)
+        for words in ("a picture", "abort"):
+            session.type(words)
+            session.press("\r")
+        session.until("the end", lambda text: "K takes note" in text)
         session.close()
 
 

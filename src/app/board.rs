@@ -4,8 +4,10 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::plan::{Area, BootTime, Now, Span};
+use crate::plan::{Area, BootTime, Now, PlanId, Span};
 use crate::readiness::{ActiveSite, Bound, Gate, PlanStatus, Situation, Verdict};
+
+use super::guided::Runs;
 
 /// The order of the board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -166,22 +168,62 @@ pub fn matches(status: &PlanStatus, filter: &str) -> bool {
     filter.to_lowercase().split_whitespace().all(|word| text.contains(word))
 }
 
-/// The plans that match, in order. Ties go by tier and name, so that nothing flickers.
-#[must_use]
-pub fn ordered<'a>(
-    statuses: impl Iterator<Item = &'a Arc<PlanStatus>>,
-    filter: &str,
-    sort: Sort,
-) -> Vec<Arc<PlanStatus>> {
-    let mut out: Vec<_> = statuses.filter(|s| matches(s, filter)).cloned().collect();
-    let tie = |a: &PlanStatus, b: &PlanStatus| a.plan.tier.cmp(&b.plan.tier).then_with(|| a.plan.id.cmp(&b.plan.id));
-    match sort {
-        Sort::Worst => out.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| tie(a, b))),
-        Sort::Name => out.sort_by(|a, b| a.plan.id.cmp(&b.plan.id)),
-        Sort::Tier => out.sort_by(|a, b| tie(a, b)),
-        Sort::Rpo => out.sort_by(|a, b| share(b).total_cmp(&share(a)).then_with(|| tie(a, b))),
+/// The places of the plans by what never changes, so that ordering them anew is a stable sort by one number.
+#[derive(Clone, Debug, Default)]
+pub struct Orders {
+    by_name: Vec<usize>,
+    by_tier: Vec<usize>,
+}
+
+impl Orders {
+    /// The orders of these plans.
+    pub fn of<'a>(statuses: impl Iterator<Item = &'a Arc<PlanStatus>>) -> Self {
+        let plans: Vec<_> = statuses.map(|s| &s.plan).enumerate().collect();
+        let mut by_name = plans.clone();
+        by_name.sort_by(|(_, a), (_, b)| a.id.cmp(&b.id));
+        let mut by_tier = plans;
+        by_tier.sort_by(|(_, a), (_, b)| a.tier.cmp(&b.tier).then_with(|| a.id.cmp(&b.id)));
+        let places = |plans: Vec<(usize, _)>| plans.into_iter().map(|(place, _)| place).collect();
+        Self { by_name: places(by_name), by_tier: places(by_tier) }
     }
-    out
+
+    /// The places of the plans that match, in order. Ties go by tier and name, so that nothing flickers. A plan with an open
+    /// run is as bad as one in trouble.
+    #[must_use]
+    pub fn rows<'a>(
+        &self,
+        status: impl Fn(usize) -> Option<&'a Arc<PlanStatus>>,
+        open: impl Fn(&PlanId) -> bool,
+        filter: &str,
+        sort: Sort,
+    ) -> Vec<usize> {
+        let order = if sort == Sort::Name { &self.by_name } else { &self.by_tier };
+        let plans = order.iter().filter_map(|place| Some((*place, status(*place)?)));
+        let plans = plans.filter(|(_, s)| matches(s, filter));
+        match sort {
+            Sort::Name | Sort::Tier => plans.map(|(place, _)| place).collect(),
+            Sort::Worst => {
+                let rank = |s: &PlanStatus| if open(&s.plan.id) { 0 } else { rank(s) };
+                let mut ranked: Vec<_> = plans.map(|(place, s)| (rank(s), place)).collect();
+                ranked.sort_by_key(|(rank, _)| *rank);
+                ranked.into_iter().map(|(_, place)| place).collect()
+            }
+            Sort::Rpo => {
+                let mut shares: Vec<_> = plans.map(|(place, s)| (share(s), place)).collect();
+                shares.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+                shares.into_iter().map(|(_, place)| place).collect()
+            }
+        }
+    }
+}
+
+/// Whether a plan that was judged anew may have another row, or counts among others in the header.
+#[must_use]
+pub fn moves(old: &PlanStatus, new: &PlanStatus, sort: Sort) -> bool {
+    rank(old) != rank(new)
+        || old.readiness != new.readiness
+        || looking(old) != looking(new)
+        || (sort == Sort::Rpo && share(old).total_cmp(&share(new)).is_ne())
 }
 
 /// The exposure as a share of the objective; unknown is the largest.
@@ -296,19 +338,20 @@ fn rpo(status: &PlanStatus) -> (String, Option<bool>) {
 }
 
 /// Rows of the terminal that a plan takes on the board: in trouble, situation and gate need a second line where the
-/// screen is narrow.
+/// screen is narrow; an open run and what leads beside it do anywhere.
 #[must_use]
-pub fn height(status: &PlanStatus, cols: u16) -> usize {
-    if status.situation.leads() && cols < 150 { 2 } else { 1 }
+pub fn height(status: &PlanStatus, cols: u16, open: bool) -> usize {
+    let leads = status.situation.leads();
+    if leads && (cols < 150 || open) { 2 } else { 1 }
 }
 
 /// The first row to draw, so that the cursor is among the `rows` that fit, moved as little as possible from `top`.
 #[must_use]
-pub fn fit(shown: &[Arc<PlanStatus>], top: usize, cursor: usize, rows: usize, cols: u16) -> usize {
+pub fn fit(shown: &[Arc<PlanStatus>], runs: &Runs, top: usize, cursor: usize, rows: usize, cols: u16) -> usize {
     let mut left = rows;
     let mut first = cursor;
     for (index, status) in shown.iter().enumerate().take(cursor + 1).rev() {
-        let h = height(status, cols);
+        let h = height(status, cols, runs.open_of(&status.plan.id).is_some());
         if h > left {
             break;
         }

@@ -1,7 +1,11 @@
 //! One table of keys, from which dispatch, help, footer and palette are made.
 
+use crate::runbook::RunbookKind;
+
 use super::event::{Key, KeyCode};
-use super::view::{Mode, View};
+use super::guided;
+use super::update::App;
+use super::view::Mode;
 
 /// What a person can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,12 +44,54 @@ pub enum Action {
     Freeze,
     /// The next theme.
     Theme,
+    /// Copy the finding that the cursor is on.
+    Copy,
+    /// Take the mouse, or leave it to the terminal.
+    Mouse,
     /// Delete the character before the cursor of a text.
     Erase,
     /// Start the guided failover.
     Failover,
     /// Start the guided switchover.
     Switchover,
+    /// Start the guided failback.
+    Failback,
+    /// Start a drill.
+    Drill,
+    /// It is an outage.
+    Outage,
+    /// The data is wrong.
+    BadData,
+    /// Go on although the data is wrong.
+    Anyway,
+    /// The run of the selected plan: the open one, else the last.
+    Run,
+    /// Show what the next steps would do.
+    GoOn,
+    /// Show what the step that stopped the run would do.
+    Retry,
+    /// Show one more step.
+    More,
+    /// Show one step less.
+    Fewer,
+    /// Approve what is shown.
+    Approve,
+    /// Take an approval back.
+    Withdraw,
+    /// Say whether a step's effect is there.
+    Confirm,
+    /// Leave a step out.
+    Skip,
+    /// Promote nothing, and undo the fence.
+    TurnBack,
+    /// End the run.
+    Abort,
+    /// Take note of how the run ended.
+    Acknowledge,
+    /// Note something in the journal.
+    Note,
+    /// Say since when users are without service.
+    Date,
     /// Stop this process until it is continued.
     Suspend,
     /// Leave.
@@ -53,10 +99,32 @@ pub enum Action {
 }
 
 impl Action {
-    /// Whether it can change what it looks at. Dangerous actions are on capitals, and only they are.
+    /// Whether it can change what it looks at, or decides about what does. Dangerous actions are on capitals, and only they
+    /// are.
     #[must_use]
     pub const fn dangerous(self) -> bool {
-        matches!(self, Self::Failover | Self::Switchover)
+        matches!(
+            self,
+            Self::Failover
+                | Self::Switchover
+                | Self::Failback
+                | Self::Drill
+                | Self::GoOn
+                | Self::Retry
+                | Self::Approve
+                | Self::Withdraw
+                | Self::Confirm
+                | Self::Skip
+                | Self::TurnBack
+                | Self::Abort
+                | Self::Acknowledge
+        )
+    }
+
+    /// Whether it may lead to an entry in a journal: with `--read-only` none of these is bound.
+    #[must_use]
+    pub const fn writes(self) -> bool {
+        self.dangerous() || matches!(self, Self::Note | Self::Date | Self::More | Self::Fewer)
     }
 }
 
@@ -89,12 +157,26 @@ const fn k(code: KeyCode) -> Key {
     Key { code, ctrl: false }
 }
 
-const SCREENS: &[Mode] = &[Mode::Board, Mode::Plan, Mode::Timeline, Mode::Help];
-const NOT_HELP: &[Mode] = &[Mode::Board, Mode::Plan, Mode::Timeline];
-const TARGETS: &[Mode] = &[Mode::Board, Mode::Plan];
-const TYPED: &[Mode] = &[Mode::Filter, Mode::Palette];
+const SCREENS: &[Mode] = &[Mode::Board, Mode::Plan, Mode::Timeline, Mode::Help, Mode::Run];
+const NOT_HELP: &[Mode] = &[Mode::Board, Mode::Plan, Mode::Timeline, Mode::Run];
+const LIVE: &[Mode] = &[Mode::Board, Mode::Plan, Mode::Timeline];
+const TARGETS: &[Mode] = &[Mode::Board, Mode::Plan, Mode::Run];
+const RUN: &[Mode] = &[Mode::Run];
+const TYPED: &[Mode] = &[Mode::Filter, Mode::Palette, Mode::Form];
 const OVERLAYS: &[Mode] = &[Mode::Filter, Mode::Palette, Mode::Sort];
-const ALL: &[Mode] = &[Mode::Board, Mode::Plan, Mode::Timeline, Mode::Help, Mode::Filter, Mode::Palette, Mode::Sort];
+const ALL: &[Mode] = &[
+    Mode::Board,
+    Mode::Plan,
+    Mode::Timeline,
+    Mode::Help,
+    Mode::Run,
+    Mode::Cause,
+    Mode::BadData,
+    Mode::Form,
+    Mode::Filter,
+    Mode::Palette,
+    Mode::Sort,
+];
 
 const fn bind(
     keys: &'static [Key],
@@ -112,7 +194,18 @@ pub static KEYMAP: &[Binding] = &[
     bind(&[k(KeyCode::Enter)], &[Mode::Board], Action::Open, "open the selected plan", "open", ""),
     bind(&[k(KeyCode::Enter)], OVERLAYS, Action::Open, "take what is typed or chosen", "", ""),
     bind(&[k(KeyCode::Esc)], &[Mode::Board], Action::Back, "clear the filter", "", ""),
-    bind(&[k(KeyCode::Esc)], &[Mode::Plan, Mode::Timeline], Action::Back, "back", "back", ""),
+    bind(&[k(KeyCode::Enter)], &[Mode::Form], Action::Open, "take what is typed, if it is what is wanted", "take", ""),
+    bind(
+        &[k(KeyCode::Esc)],
+        &[Mode::Plan, Mode::Timeline, Mode::Run, Mode::Cause, Mode::BadData],
+        Action::Back,
+        "back; a run goes on without being watched",
+        "back",
+        "",
+    ),
+    bind(&[k(KeyCode::Esc)], &[Mode::Form], Action::Back, "leave it: nothing is taken", "leave", ""),
+    bind(&[k(KeyCode::Up), k(KeyCode::BackTab)], &[Mode::Form], Action::Up, "the text before", "", ""),
+    bind(&[k(KeyCode::Down), k(KeyCode::Tab)], &[Mode::Form], Action::Down, "the next text", "", ""),
     bind(&[k(KeyCode::Esc), ch('?')], &[Mode::Help], Action::Back, "leave help", "back", ""),
     bind(&[k(KeyCode::Esc)], OVERLAYS, Action::Back, "leave it as it was", "", ""),
     bind(&[k(KeyCode::Up), ch('k')], SCREENS, Action::Up, "up", "", ""),
@@ -133,25 +226,60 @@ pub static KEYMAP: &[Binding] = &[
     bind(&[k(KeyCode::Home), ch('g')], SCREENS, Action::First, "to the first", "", ""),
     bind(&[k(KeyCode::End), ch('e')], SCREENS, Action::Last, "to the last", "", ""),
     bind(&[ch('b')], SCREENS, Action::Board, "the board", "", "board"),
-    bind(&[ch('/')], &[Mode::Board], Action::Filter, "show only the plans that match", "filter", "filter"),
+    bind(
+        &[ch('/')],
+        &[Mode::Board],
+        Action::Filter,
+        "only plans with each typed word in name, sites, verdict, situation or reason",
+        "filter",
+        "filter",
+    ),
     bind(&[ch(':')], NOT_HELP, Action::Palette, "type a command", "command", ""),
     bind(&[ch('s')], &[Mode::Board], Action::Sort, "choose the order", "", "sort"),
-    bind(&[ch('f')], NOT_HELP, Action::Freeze, "hold the screen; anything worse thaws it", "", "freeze"),
+    bind(&[ch('f')], LIVE, Action::Freeze, "hold the screen; anything worse thaws it", "", "freeze"),
     bind(&[ch('c')], SCREENS, Action::Theme, "the next theme", "", "theme"),
+    bind(&[ch('m')], SCREENS, Action::Mouse, "mouse on or off; off, it selects text", "", "mouse"),
     bind(&[ch('?')], NOT_HELP, Action::Help, "every key", "help", "help"),
     bind(&[ch('q')], SCREENS, Action::Quit, "leave", "quit", "quit"),
     bind(&[ch('r')], TARGETS, Action::Poll, "look at the selected plan now", "poll now", "poll"),
     bind(&[ch('t')], NOT_HELP, Action::Timeline, "verdict changes, newest first", "timeline", "timeline"),
+    bind(&[ch('y')], TARGETS, Action::Copy, "copy what is wrong and what to do", "copy", "copy"),
     bind(&[ctrl('c')], ALL, Action::Quit, "leave at once", "", ""),
     bind(&[ctrl('z')], ALL, Action::Suspend, "suspend; fg brings it back", "", ""),
     bind(&[k(KeyCode::Backspace), ctrl('h')], TYPED, Action::Erase, "delete a character", "", ""),
-    bind(&[ch('F')], TARGETS, Action::Failover, "guided failover of the selected plan", "failover", ""),
-    bind(&[ch('S')], TARGETS, Action::Switchover, "guided switchover of the selected plan", "switchover", ""),
+    bind(
+        &[ch('o')],
+        &[Mode::Board, Mode::Plan],
+        Action::Run,
+        "the run of the selected plan, open or last",
+        "run",
+        "run",
+    ),
+    bind(&[ch('n')], RUN, Action::Note, "note something in the journal", "note", "note"),
+    bind(&[ch('0')], RUN, Action::Date, "say since when users are without service (T0)", "T0", "t0"),
+    bind(&[ch('+')], RUN, Action::More, "show one step more", "", ""),
+    bind(&[ch('-')], RUN, Action::Fewer, "show one step less", "", ""),
+    bind(&[ch('o')], &[Mode::Cause], Action::Outage, "it is an outage", "outage", ""),
+    bind(&[ch('d')], &[Mode::Cause], Action::BadData, "the data is wrong", "bad data", ""),
+    bind(&[ch('a')], &[Mode::BadData], Action::Anyway, "go on all the same", "all the same", ""),
+    bind(&[ch('F')], TARGETS, Action::Failover, "guided failover of the selected plan", "failover", "failover"),
+    bind(&[ch('S')], TARGETS, Action::Switchover, "guided switchover of the selected plan", "switchover", "switchover"),
+    bind(&[], TARGETS, Action::Failback, "guided failback of the selected plan, home", "", "failback"),
+    bind(&[], TARGETS, Action::Drill, "a drill of the selected plan", "", "drill"),
+    bind(&[ch('A')], RUN, Action::Approve, "read and approve what is shown", "approve", "approve"),
+    bind(&[ch('G')], RUN, Action::GoOn, "go on: show what the next steps would do", "go on", "go on"),
+    bind(&[ch('R')], RUN, Action::Retry, "show what the step that stopped the run would do again", "retry", "retry"),
+    bind(&[ch('C')], RUN, Action::Confirm, "say whether the selected step's effect is there", "confirm", "confirm"),
+    bind(&[ch('W')], RUN, Action::Withdraw, "take the approval back: nothing more is begun", "withdraw", "withdraw"),
+    bind(&[ch('P')], RUN, Action::Skip, "leave the selected step out", "skip", "skip"),
+    bind(&[ch('B')], RUN, Action::TurnBack, "turn back: promote nothing, undo the fence", "turn back", "turn back"),
+    bind(&[ch('X')], RUN, Action::Abort, "end the run", "abort", "abort"),
+    bind(&[ch('K')], RUN, Action::Acknowledge, "take note of how the run ended", "acknowledge", "acknowledge"),
 ];
 
-/// The keys of this session: all, or with `--read-only` none that is dangerous.
+/// The keys of this session: all, or with `--read-only` none that leads to an entry in a journal.
 pub fn bound(read_only: bool) -> impl Iterator<Item = &'static Binding> {
-    KEYMAP.iter().filter(move |b| !(read_only && b.action.dangerous()))
+    KEYMAP.iter().filter(move |b| !(read_only && b.action.writes()))
 }
 
 /// What a key does here; `None` where it does nothing.
@@ -162,10 +290,34 @@ pub fn lookup(mode: Mode, key: Key, read_only: bool) -> Option<Action> {
 
 /// Why an action cannot be had now; `None` where it can.
 #[must_use]
-pub const fn off(action: Action, _view: &View) -> Option<&'static str> {
+pub fn off(action: Action, app: &App) -> Option<String> {
+    let starts = |kind| guided::why_not(app, app.target(), kind);
     match action {
-        Action::Failover | Action::Switchover => Some("no runbook configured"),
-        Action::Up
+        Action::Failover => starts(RunbookKind::Failover),
+        Action::Switchover => starts(RunbookKind::Switchover),
+        Action::Failback => starts(RunbookKind::Failback),
+        Action::Drill => starts(RunbookKind::Drill),
+        Action::GoOn
+        | Action::Retry
+        | Action::More
+        | Action::Fewer
+        | Action::Approve
+        | Action::Withdraw
+        | Action::Confirm
+        | Action::Skip
+        | Action::TurnBack
+        | Action::Abort
+        | Action::Acknowledge
+        | Action::Note
+        | Action::Date => guided::off(app, action).map(str::to_owned),
+        Action::Run => {
+            let none = app.target().is_none_or(|plan| app.runs.of(plan).next().is_none());
+            none.then(|| "no run of it is known".to_owned())
+        }
+        Action::Outage
+        | Action::BadData
+        | Action::Anyway
+        | Action::Up
         | Action::Down
         | Action::PageUp
         | Action::PageDown
@@ -182,6 +334,8 @@ pub const fn off(action: Action, _view: &View) -> Option<&'static str> {
         | Action::Poll
         | Action::Freeze
         | Action::Theme
+        | Action::Copy
+        | Action::Mouse
         | Action::Erase
         | Action::Suspend
         | Action::Quit => None,
@@ -236,26 +390,26 @@ mod tests {
                 let capital = matches!(key.code, KeyCode::Char(c) if c.is_uppercase());
                 assert_eq!(capital, binding.action.dangerous(), "{}", name(*key));
             }
-            if binding.action.dangerous() {
-                assert!(binding.command.is_empty(), "a dangerous action is not in the palette");
+            if binding.keys.is_empty() {
+                assert!(!binding.command.is_empty(), "there is a way to it");
             }
         }
     }
 
     #[test]
     fn a_read_only_session_binds_no_dangerous_key() {
-        for binding in KEYMAP.iter().filter(|b| b.action.dangerous()) {
+        for binding in KEYMAP.iter().filter(|b| b.action.writes()) {
             for (mode, key) in binding.modes.iter().flat_map(|m| binding.keys.iter().map(move |k| (*m, *k))) {
                 assert_eq!(lookup(mode, key, false), Some(binding.action));
                 assert_eq!(lookup(mode, key, true), None);
             }
         }
-        assert!(bound(true).all(|b| !b.action.dangerous()));
+        assert!(bound(true).all(|b| !b.action.writes() && !b.action.dangerous()));
     }
 
     #[test]
     fn text_modes_leave_characters_to_the_text() {
-        for mode in [Mode::Filter, Mode::Palette] {
+        for mode in [Mode::Filter, Mode::Palette, Mode::Form] {
             for c in ' '..='~' {
                 assert_eq!(lookup(mode, ch(c), false), None, "{c}");
             }

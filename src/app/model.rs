@@ -5,16 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::plan::{BootTime, Key, LaneId, Lsn, Now, Plan, PlanId, ProbeId, SafeText, SignalId, SiteId};
-use crate::readiness::signals::{EXPOSURE, FLUSHED, RECEIVED, REPLAYED, SYSTEM_ID, Signal, TIMELINE, WRITABLE};
+use crate::readiness::rules::NOT_YET;
+use crate::readiness::signals::{
+    APPLIED, EXPOSURE, FLUSHED, RECEIVED, REPLAYED, SYSTEM_ID, Signal, TIMELINE, WRITABLE,
+};
 use crate::readiness::{
-    ActiveSite, Exposure, Facts, LsnClock, LsnSample, PlanStatus, Reading, Readings, Rule, Snapshot, Value, Verdict,
-    judge, one_look,
+    ActiveSite, Exposure, Facts, LsnClock, LsnSample, PlanStatus, Pool, Reading, Readings, Rehearsed, Rule, Snapshot,
+    Value, Verdict, agreed, judge, one_look,
 };
 
+use super::due::Due;
 use super::history::{Change, History, Memory};
+use super::series::AllSeries;
 
-/// Points that one chart keeps.
-const POINTS: usize = 360;
+/// How long a plan's first news waits for the other lanes that are asked at the same time.
+const HOLD: Duration = Duration::from_millis(250);
 /// A bound above this and above the objective is worth another look.
 const LOOSE: Duration = Duration::from_secs(5);
 /// Changes that the timeline keeps.
@@ -26,10 +31,13 @@ pub struct Model {
     charted: Vec<SignalId>,
     boot: SafeText,
     watching: bool,
+    gathering: bool,
     plans: Vec<PlanModel>,
     by_id: HashMap<PlanId, usize>,
+    due: Due,
     changes: VecDeque<Change>,
-    series: HashMap<Key, VecDeque<(Now, f64)>>,
+    series: AllSeries,
+    pool: Pool,
     generation: u64,
     past: Option<History>,
 }
@@ -40,9 +48,43 @@ struct PlanModel {
     clocks: HashMap<ProbeId, LsnClock>,
     last_active: Option<(SiteId, Now)>,
     replay: HashMap<LaneId, Replay>,
+    rehearsed: Vec<Rehearsed>,
+    /// When the looks were asked that it has not been judged with yet.
+    unjudged: Vec<Now>,
     status: Arc<PlanStatus>,
-    stale: bool,
-    wake: Option<BootTime>,
+}
+
+/// What judging brought.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// The plans that were judged, in that order.
+    pub judged: Vec<Judged>,
+    /// What is to be remembered.
+    pub memories: Vec<Memory>,
+    /// When the looks were asked that were judged for the first time.
+    pub looks: Vec<Now>,
+}
+
+/// A plan that was judged anew.
+#[derive(Debug)]
+pub struct Judged {
+    /// Its place among the plans.
+    pub place: usize,
+    /// What was known of it before.
+    pub before: Arc<PlanStatus>,
+}
+
+impl PlanModel {
+    /// Whether another look is about to come in: of a lane that was asked an interval ago, or never.
+    fn awaits(&self, now: Now) -> bool {
+        self.plan.probes.iter().any(|probe| {
+            let soon = probe.interval.0.mul_f64(0.9);
+            probe.lanes.iter().any(|lane| {
+                let newest = self.readings.last_asked(&probe.id, &lane.subject);
+                newest.is_none_or(|asked| now.since(asked) > soon)
+            })
+        })
+    }
 }
 
 /// What a standby's replay rate is measured from.
@@ -90,10 +132,13 @@ impl Model {
             charted,
             boot,
             watching: false,
+            gathering: false,
             plans: Vec::new(),
             by_id: HashMap::new(),
+            due: Due::default(),
             changes: VecDeque::new(),
-            series: HashMap::new(),
+            series: AllSeries::default(),
+            pool: Pool::default(),
             generation: 0,
             past: None,
         }
@@ -103,6 +148,15 @@ impl Model {
     #[must_use]
     pub fn watching(mut self) -> Self {
         self.watching = true;
+        self
+    }
+
+    /// The same, for looks that come as the lanes answer: a plan is judged once those that are asked together are in, or a
+    /// quarter of a second after the first. Judged between two of them it would be judged twice, and show a bound that
+    /// the second mends.
+    #[must_use]
+    pub fn gathering(mut self) -> Self {
+        self.gathering = true;
         self
     }
 
@@ -116,21 +170,29 @@ impl Model {
             .map(|plan| {
                 let readings = Readings::default();
                 let clocks = HashMap::new();
-                let facts =
-                    Facts { plan: &plan, readings: &readings, clocks: &clocks, last_active: None, boot, watching };
+                let facts = Facts {
+                    plan: &plan,
+                    readings: &readings,
+                    clocks: &clocks,
+                    last_active: None,
+                    boot,
+                    watching,
+                    rehearsed: &[],
+                };
                 let status = Arc::new(judge(&plan, &facts, rules, None, now));
                 PlanModel {
                     readings,
                     clocks,
                     last_active: None,
                     replay: HashMap::new(),
+                    rehearsed: Vec::new(),
+                    unjudged: Vec::new(),
                     status,
-                    stale: true,
-                    wake: None,
                     plan,
                 }
             })
             .collect();
+        self.due = Due::all(self.plans.len());
         self.generation += 1;
         if let Some(past) = self.past.take() {
             self.remember(past);
@@ -144,19 +206,22 @@ impl Model {
             return;
         }
         for (probe, clock) in past.clocks {
-            let Some(plan) = self.by_id.get(&probe.plan).and_then(|i| self.plans.get_mut(*i)) else { continue };
+            let Some(place) = self.by_id.get(&probe.plan).copied() else { continue };
+            let Some(plan) = self.plans.get_mut(place) else { continue };
             let seen = plan.clocks.remove(&probe).unwrap_or_default();
             let mut merged = clock;
+            merged.agreed_as(&seen);
             for segment in seen.segments() {
                 for sample in &segment.samples {
                     merged.observe(&segment.system, segment.timeline, &segment.boot, *sample);
                 }
             }
             plan.clocks.insert(probe, merged);
-            plan.stale = true;
+            self.due.news(place);
         }
         for (id, (site, at, boot)) in past.active {
-            let Some(plan) = self.by_id.get(&id).and_then(|i| self.plans.get_mut(*i)) else { continue };
+            let Some(place) = self.by_id.get(&id).copied() else { continue };
+            let Some(plan) = self.plans.get_mut(place) else { continue };
             if plan.last_active.is_none() && plan.plan.site(site.as_str()).is_some() {
                 // A moment of another boot has no boot time here: it is as old as this boot at least. In this boot, the
                 // site is noted when it changes and now and then; every position since then was read there, too.
@@ -168,26 +233,48 @@ impl Model {
                     Now { boot: BootTime(Duration::ZERO), ..at }
                 };
                 plan.last_active = Some((site, at));
-                plan.stale = true;
+                self.due.news(place);
             }
         }
         let mut changes: VecDeque<Change> = past.changes.into();
-        changes.extend(self.changes.drain(..));
+        for change in self.changes.drain(..) {
+            let repeats = |c: &Change| c.to == change.to && c.situation.words() == change.situation.words();
+            let known =
+                change.from.is_none() && changes.iter().rev().find(|c| c.plan == change.plan).is_some_and(repeats);
+            if !known {
+                changes.push_back(change);
+            }
+        }
         self.changes = changes;
         for (key, points) in past.series {
-            let seen = self.series.remove(&key).unwrap_or_default();
-            let mut all: VecDeque<(Now, f64)> = points.into();
-            all.extend(seen);
-            self.series.insert(key, all);
+            self.series.precede(key, &points);
         }
         self.generation += 1;
     }
 
+    /// Takes in what came of looking a runbook of a plan through; the plan is judged at the next [`Model::settle`].
+    pub fn rehearsed(&mut self, plan: &PlanId, news: Rehearsed) {
+        let Some(place) = self.by_id.get(plan).copied() else { return };
+        let Some(plan) = self.plans.get_mut(place) else { return };
+        match plan.rehearsed.iter_mut().find(|r| r.same_question(&news)) {
+            Some(known) if known.at.boot > news.at.boot => return,
+            Some(known) => *known = news,
+            None => plan.rehearsed.push(news),
+        }
+        self.due.news(place);
+    }
+
+    /// What came of looking the runbooks of a plan through.
+    #[must_use]
+    pub fn rehearsals(&self, plan: &PlanId) -> &[Rehearsed] {
+        let place = self.by_id.get(plan).and_then(|place| self.plans.get(*place));
+        place.map_or(&[], |p| p.rehearsed.as_slice())
+    }
+
     /// Takes in one look; the plan is judged at the next [`Model::settle`]. Returns what is to be remembered.
     pub fn polled(&mut self, polled: Polled) -> Vec<Memory> {
-        let Some(plan) = self.by_id.get(&polled.lane.probe.plan).and_then(|i| self.plans.get_mut(*i)) else {
-            return Vec::new();
-        };
+        let Some(place) = self.by_id.get(&polled.lane.probe.plan).copied() else { return Vec::new() };
+        let Some(plan) = self.plans.get_mut(place) else { return Vec::new() };
         let mut memories = Vec::new();
         let fact = |signal: &SignalId| {
             let reading = polled.readings.iter().find(|r| r.key.signal == *signal)?;
@@ -201,11 +288,16 @@ impl Model {
             .filter(|r| self.charted.contains(&r.key.signal))
             .filter_map(|r| Some((r.key.clone(), r.asked, r.value.as_ref().ok()?.as_number()?)))
             .collect();
-        let lane = polled.lane.clone();
-        if !plan.readings.take(&lane, polled.asked, polled.readings) {
+        let (lane, came) = (polled.lane.clone(), polled.answered);
+        if !plan.readings.take_sharing(&lane, polled.asked, polled.readings, &mut self.pool) {
             return Vec::new();
         }
-        plan.stale = true;
+        plan.unjudged.push(polled.asked);
+        if self.gathering && plan.awaits(came) {
+            self.due.ages_by(place, BootTime(came.boot.0.saturating_add(HOLD)));
+        } else {
+            self.due.news(place);
+        }
         if let (
             Some((Value::Lsn(lsn), asked, answered)),
             Some((Value::Text(system), ..)),
@@ -246,99 +338,113 @@ impl Model {
             plan.replay.insert(lane, Replay { asked, replayed, backlog, rate });
         }
         for (key, at, value) in points {
-            self.point(&key, at, value);
+            self.series.push(&key, at, value);
             memories.push(Memory::Point { key, at, value });
         }
         memories
     }
 
-    fn point(&mut self, key: &Key, at: Now, value: f64) {
-        if !self.series.contains_key(key) {
-            self.series.insert(key.clone(), VecDeque::new());
-        }
-        if let Some(series) = self.series.get_mut(key) {
-            series.push_back((at, value));
-            while series.len() > POINTS {
-                series.pop_front();
-            }
-        }
+    /// Judges every plan that has news, or whose evidence has aged past a limit by `now`. Returns whether any was judged,
+    /// and what is to be remembered.
+    pub fn settle(&mut self, now: Now) -> (bool, Vec<Memory>) {
+        let settled = self.settle_while(now, || true);
+        (!settled.judged.is_empty(), settled.memories)
     }
 
-    /// Judges every plan that has news, or whose evidence has aged past a limit by `now`. Returns whether anything that
-    /// can be seen changed, and what is to be remembered.
-    pub fn settle(&mut self, now: Now) -> (bool, Vec<Memory>) {
-        let mut memories = Vec::new();
-        let mut points = Vec::new();
-        let mut changed = false;
-        for plan in &mut self.plans {
-            if !plan.stale && plan.wake.is_none_or(|w| w > now.boot) {
-                continue;
-            }
-            plan.stale = false;
-            changed = true;
-            let facts = Facts {
-                plan: &plan.plan,
-                readings: &plan.readings,
-                clocks: &plan.clocks,
-                last_active: plan.last_active.as_ref(),
-                boot: &self.boot,
-                watching: self.watching,
-            };
-            let rate = plan.replay.values().filter_map(|r| r.rate).reduce(f64::min);
-            let mut status = judge(&plan.plan, &facts, &self.rules, rate, now);
-            let before = &plan.status;
-            let same = before.readiness == status.readiness;
-            status.since = if same { before.since.or(Some(now)) } else { Some(now) };
-            let moved = !same || before.situation.words() != status.situation.words();
-            // Until the first look of every lane is in, "not read yet" is no news.
-            let settled = !status.findings.iter().any(|f| f.code == "never-read");
-            let first = before.since.is_none() || before.findings.iter().any(|f| f.code == "never-read");
-            if settled && (moved || first) {
-                let change = Change {
-                    plan: plan.plan.id.clone(),
-                    at: now,
-                    from: (!first).then_some(before.readiness),
-                    to: status.readiness,
-                    situation: status.situation.clone(),
-                    why: status.why().map(|f| f.sentence.clone()).unwrap_or_default(),
-                };
-                memories.push(Memory::Change(change.clone()));
-                self.changes.push_back(change);
-                while self.changes.len() > CHANGES {
-                    self.changes.pop_front();
-                }
-            }
-            for e in &status.exposures {
-                if let Some(span) = e.bound.span() {
-                    let subject = crate::plan::Subject::site(e.to.clone());
-                    points.push((Key { probe: e.probe.clone(), subject, signal: EXPOSURE }, now, span.0.as_secs_f64()));
-                }
-            }
-            plan.wake = wake(plan, &status, now);
-            plan.status = Arc::new(status);
-        }
-        for (key, at, value) in points {
-            // One point a second is enough for a chart of a bound that grows.
-            let recent = self
-                .series
-                .get(&key)
-                .and_then(VecDeque::back)
-                .is_some_and(|(last, _)| at.since(*last) < Duration::from_secs(1));
-            if !recent {
-                self.point(&key, at, value);
-                memories.push(Memory::Point { key, at, value });
+    /// The same for as long as `go_on` says so, asked before each plan. In the end it comes to the same.
+    pub fn settle_while(&mut self, now: Now, mut go_on: impl FnMut() -> bool) -> Settled {
+        let mut settled = Settled::default();
+        while self.due.any(now.boot)
+            && go_on()
+            && let Some(place) = self.due.next(now.boot)
+        {
+            let Some(before) = self.judge(place, now, &mut settled.memories) else { continue };
+            settled.judged.push(Judged { place, before });
+            if let Some(plan) = self.plans.get_mut(place) {
+                settled.looks.extend(std::mem::take(&mut plan.unjudged));
             }
         }
-        if changed {
+        if !settled.judged.is_empty() {
             self.generation += 1;
         }
-        (changed, memories)
+        settled
+    }
+
+    /// Judges one plan; returns its status before.
+    fn judge(&mut self, place: usize, now: Now, memories: &mut Vec<Memory>) -> Option<Arc<PlanStatus>> {
+        let plan = self.plans.get_mut(place)?;
+        let facts = Facts {
+            plan: &plan.plan,
+            readings: &plan.readings,
+            clocks: &plan.clocks,
+            last_active: plan.last_active.as_ref(),
+            boot: &self.boot,
+            watching: self.watching,
+            rehearsed: &plan.rehearsed,
+        };
+        let rate = plan.replay.values().filter_map(|r| r.rate).reduce(f64::min);
+        let mut status = judge(&plan.plan, &facts, &self.rules, rate, now);
+        let agreed: Vec<_> =
+            plan.plan.probes.iter().filter_map(|p| Some((p.id.clone(), agreed(&facts, p, now)?))).collect();
+        for (probe, sole) in agreed {
+            plan.clocks.entry(probe).or_default().agreed(sole);
+        }
+        let before = &plan.status;
+        let same = before.readiness == status.readiness;
+        status.since = if same { before.since.or(Some(now)) } else { Some(now) };
+        let moved = !same || before.situation.words() != status.situation.words();
+        // Until the first look of every lane is in, and runbooks were looked through, "not yet" is no news.
+        let beginning = |s: &PlanStatus| s.findings.iter().any(|f| f.code == "never-read" || f.code == NOT_YET);
+        let settled = !beginning(&status);
+        let first = before.since.is_none() || beginning(before);
+        // Nor is what an earlier session already found.
+        let known = || {
+            let newest = self.changes.iter().rev().find(|c| c.plan == plan.plan.id);
+            newest.is_some_and(|c| c.to == status.readiness && c.situation.words() == status.situation.words())
+        };
+        if settled && (moved || first) && !(first && known()) {
+            let change = Change {
+                plan: plan.plan.id.clone(),
+                at: now,
+                from: (!first).then_some(before.readiness),
+                to: status.readiness,
+                situation: status.situation.clone(),
+                why: status.why().map(|f| f.sentence.clone()).unwrap_or_default(),
+            };
+            memories.push(Memory::Change(change.clone()));
+            self.changes.push_back(change);
+            while self.changes.len() > CHANGES {
+                self.changes.pop_front();
+            }
+        }
+        self.due.ages(place, wake(plan, &status, now));
+        let status = Arc::new(status);
+        let before = std::mem::replace(&mut plan.status, Arc::clone(&status));
+        for e in &status.exposures {
+            let Some(span) = e.bound.span() else { continue };
+            let subject = crate::plan::Subject::site(e.to.clone());
+            let key = Key { probe: e.probe.clone(), subject, signal: EXPOSURE };
+            // One point a second is enough for a chart of a bound that grows.
+            let recent = self.series.newest(&key).is_some_and(|last| now.since(last) < Duration::from_secs(1));
+            if !recent {
+                let value = span.0.as_secs_f64();
+                self.series.push(&key, now, value);
+                memories.push(Memory::Point { key, at: now, value });
+            }
+        }
+        Some(before)
     }
 
     /// When the next verdict may change by itself: the earliest moment at which evidence ages past its limit.
     #[must_use]
     pub fn next_wake(&self) -> Option<BootTime> {
-        self.plans.iter().filter_map(|p| p.wake).min()
+        self.due.next_age()
+    }
+
+    /// Whether a plan is to be judged now.
+    #[must_use]
+    pub fn is_due(&self, now: Now) -> bool {
+        self.due.any(now.boot)
     }
 
     /// Everything judged, at one moment.
@@ -349,6 +455,12 @@ impl Model {
             at: now,
             plans: self.plans.iter().map(|p| Arc::clone(&p.status)).collect(),
         }
+    }
+
+    /// This machine's boot: moments of another one have no age here.
+    #[must_use]
+    pub const fn boot(&self) -> &SafeText {
+        &self.boot
     }
 
     /// Grows with every change.
@@ -363,6 +475,12 @@ impl Model {
         self.by_id.get(id).and_then(|i| self.plans.get(*i)).map(|p| &p.status)
     }
 
+    /// The status of the plan in this place.
+    #[must_use]
+    pub fn status_in(&self, place: usize) -> Option<&Arc<PlanStatus>> {
+        self.plans.get(place).map(|p| &p.status)
+    }
+
     /// Every status, in the order of the configuration.
     pub fn statuses(&self) -> impl ExactSizeIterator<Item = &Arc<PlanStatus>> {
         self.plans.iter().map(|p| &p.status)
@@ -374,9 +492,8 @@ impl Model {
     }
 
     /// The points of one chart, oldest first.
-    pub fn series(&self, key: &Key) -> impl DoubleEndedIterator<Item = &(Now, f64)> + ExactSizeIterator {
-        static NONE: VecDeque<(Now, f64)> = VecDeque::new();
-        self.series.get(key).unwrap_or(&NONE).iter()
+    pub fn series(&self, key: &Key) -> impl DoubleEndedIterator<Item = (Now, f64)> {
+        self.series.points(key)
     }
 
     /// The readings of one plan, for evidence and for tests.
@@ -385,14 +502,26 @@ impl Model {
         self.by_id.get(id).and_then(|i| self.plans.get(*i)).map(|p| &p.readings)
     }
 
-    /// Whether a lane showed once that nothing is streamed: one look is a restart, a second one a while later is proof.
+    /// Whether a lane showed once that nothing is streamed or replayed, that nobody leads or that nothing runs: one look is
+    /// a restart or a switchover, a second one a while later is proof.
     #[must_use]
     pub fn asking_again(&self, lane: &LaneId) -> bool {
         let status = self.by_id.get(&lane.probe.plan).and_then(|i| self.plans.get(*i)).map(|p| &p.status);
         status.is_some_and(|s| {
             s.findings.iter().any(|f| {
-                f.verdict == Verdict::Unknown
-                    && matches!(f.code.as_ref(), "not-streaming" | "sender-missing")
+                (f.verdict == Verdict::Unknown
+                    && matches!(
+                        f.code.as_ref(),
+                        "not-streaming"
+                            | "sender-missing"
+                            | "replay-unseen"
+                            | "worker-away"
+                            | "slot-away"
+                            | "differed-once"
+                            | "no-leader"
+                            | "all-down"
+                    )
+                    || f.code == "reconnecting")
                     && f.probe.as_ref() == Some(&lane.probe)
                     && f.subject.site == lane.subject.site
             })
@@ -417,7 +546,7 @@ impl Model {
                         .iter()
                         .any(|e| e.probe == probe.id && Some(&e.to) == lane.subject.site.as_ref() && loose(e))
                         && matches!(plan.status.active.database, ActiveSite::At(_))
-                        && lane.expects.contains(&RECEIVED)
+                        && (lane.expects.contains(&RECEIVED) || lane.expects.contains(&APPLIED))
                         && outcomes.last().is_some_and(|o| o.gap.is_none());
                     // Two writers are a split brain only once both were seen to be so at one time.
                     let second_writer =
@@ -450,16 +579,18 @@ fn replay_rate(before: Replay, asked: Now, replayed: Lsn, backlog: u64) -> Optio
 fn wake(plan: &PlanModel, status: &PlanStatus, now: Now) -> Option<BootTime> {
     let mut next: Option<Duration> = None;
     let mut earlier = |d: Duration| next = Some(next.map_or(d, |n| n.min(d)));
+    // Values stand until they are stale; a bound, and that no commit is lost, until the next look is overdue.
     for probe in &plan.plan.probes {
         let limits = [plan.plan.stale_after(probe), one_look(probe)];
-        for lane in &probe.lanes {
-            for outcome in plan.readings.outcomes(&probe.lane_id(lane)) {
-                let age = now.since(outcome.asked);
-                for limit in limits.into_iter().filter(|l| age <= *l) {
-                    earlier(limit - age + Duration::from_millis(1));
-                }
+        for asked in probe.lanes.iter().flat_map(|lane| plan.readings.ageing(&probe.id, &lane.subject)) {
+            let age = now.since(asked);
+            for limit in limits.into_iter().filter(|l| age <= *l) {
+                earlier(limit - age + Duration::from_millis(1));
             }
         }
+    }
+    for rehearsed in plan.rehearsed.iter().filter(|r| r.stands(now)) {
+        earlier(rehearsed.until().since(now) + Duration::from_millis(1));
     }
     for e in &status.exposures {
         if e.growing {

@@ -2,10 +2,9 @@
 
 use crate::plan::PlanId;
 
-use super::Model;
 use super::board::Sort;
-use super::keymap::{Action, KEYMAP, name};
-use super::view::THEMES;
+use super::keymap::{Action, bound, name, off};
+use super::update::App;
 
 /// What a line of the palette does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,9 +16,13 @@ pub enum Command {
     /// Orders the board.
     Sort(Sort),
     /// Takes a theme.
-    Theme(&'static str),
+    Theme(String),
+    /// Copies what to do next.
+    CopyNext,
     /// Looks at every plan now.
     PollAll,
+    /// Lets a scenario begin in the practice world.
+    Practice(String),
 }
 
 /// One line of the palette.
@@ -33,27 +36,52 @@ pub struct Entry {
     pub command: Command,
 }
 
-/// The lines that match what is typed, the best first; at most `limit`.
+impl Entry {
+    /// Whether it leads to something dangerous: it is taken by typing alone.
+    #[must_use]
+    pub const fn dangerous(&self) -> bool {
+        match self.command {
+            Command::Do(action) => action.dangerous(),
+            Command::Open(_)
+            | Command::Sort(_)
+            | Command::Theme(_)
+            | Command::CopyNext
+            | Command::PollAll
+            | Command::Practice(_) => false,
+        }
+    }
+}
+
+/// The lines that match what is typed, the best first; at most `limit`. Of what leads to a run only what can be had here.
 #[must_use]
-pub fn entries(model: &Model, typed: &str, limit: usize) -> Vec<Entry> {
+pub fn entries(app: &App, typed: &str, limit: usize) -> Vec<Entry> {
     let mut all: Vec<(u32, Entry)> = Vec::new();
     let mut offer = |text: String, help: String, command: Command| {
         if let Some(score) = score(&text, typed) {
             all.push((score, Entry { text, help, command }));
         }
     };
-    for binding in KEYMAP.iter().filter(|b| !b.command.is_empty()) {
-        let key = binding.keys.first().map(|k| name(*k)).unwrap_or_default();
-        offer(binding.command.into(), format!("{} ({key})", binding.help), Command::Do(binding.action));
+    let place = app.view.place();
+    for binding in bound(app.view.read_only).filter(|b| !b.command.is_empty()) {
+        let here = binding.modes.contains(&place) && off(binding.action, app).is_none();
+        if binding.action.writes() && !here {
+            continue;
+        }
+        let key = binding.keys.first().map(|k| format!(" ({})", name(*k))).unwrap_or_default();
+        offer(binding.command.into(), format!("{}{key}", binding.help), Command::Do(binding.action));
     }
     offer("poll all".into(), "look at every plan now".into(), Command::PollAll);
+    offer("copy next".into(), "copy only what to do next".into(), Command::CopyNext);
+    for (name, sentence) in &app.view.scenarios {
+        offer(format!("practice {name}"), sentence.clone(), Command::Practice(name.clone()));
+    }
     for sort in Sort::ALL {
         offer(format!("sort {}", sort.name()), sort.help().into(), Command::Sort(sort));
     }
-    for theme in THEMES {
-        offer(format!("theme {theme}"), "colours".into(), Command::Theme(theme));
+    for theme in &app.view.themes {
+        offer(format!("theme {theme}"), "colours".into(), Command::Theme(theme.clone()));
     }
-    for status in model.statuses() {
+    for status in app.model.statuses() {
         let id = &status.plan.id;
         offer(format!("plan {id}"), status.readiness.word().into(), Command::Open(id.clone()));
     }

@@ -1,23 +1,27 @@
 //! What each event does to what is shown.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::plan::{BootTime, Now, Plan, PlanId};
+use crate::plan::{BootTime, Now, Plan, PlanId, SafeText};
 use crate::readiness::{Finding, PlanStatus, Verdict};
+use crate::runbook::{RunId, Runbooks};
 
 use super::Model;
-use super::board::{self, Sort};
-use super::event::{Effect, Event, Key, KeyCode, Stamped};
+use super::act::on_key;
+use super::board::{self, Orders};
+use super::event::{Effect, Event, Stamped};
+use super::guided::{self, First, Host, Rehearsing, Runs};
 use super::history::Memory;
-use super::keymap::{self, Action};
-use super::palette::{self, Command};
-use super::view::{FindingId, Frozen, Message, Overlay, Screen, THEMES, View};
+use super::model::Judged;
+use super::point::on_pointed;
+use super::view::{FindingId, Message, Screen, Tally, View};
 
 /// Lines of the palette that are shown.
 pub const PALETTE_LINES: usize = 10;
-/// Most characters of a text that is typed.
-const TYPED: usize = 200;
+/// Most looks that wait to be asked for; whoever shows none asks for none.
+const LOOKS: usize = 16_384;
 
 /// How far the session has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,9 +41,25 @@ pub struct App {
     pub view: View,
     /// How far the session has come.
     pub stage: Stage,
+    /// What could be run, by plan.
+    pub runbooks: BTreeMap<PlanId, Arc<Runbooks>>,
+    /// The runs, as their journals tell.
+    pub runs: Runs,
+    /// What this session runs in, once that was found out.
+    pub host: Option<Host>,
+    /// What this session was started for.
+    pub first: Option<First>,
+    /// When runbooks were looked through.
+    pub rehearsing: Rehearsing,
+    /// What there is to learn from practised runs that are over.
+    pub debriefs: BTreeMap<RunId, Vec<SafeText>>,
     pending: Vec<Memory>,
-    judged: Vec<Arc<PlanStatus>>,
+    orders: Orders,
+    /// The row of each plan among those shown, by its place.
+    rows: Vec<Option<usize>>,
     changes: usize,
+    /// When the looks were asked that were judged and may not be on the screen yet.
+    looks: Vec<Now>,
 }
 
 /// What follows from an event.
@@ -52,11 +72,11 @@ pub struct Update {
 }
 
 impl Update {
-    fn dirty() -> Self {
+    pub(super) fn dirty() -> Self {
         Self { effects: Vec::new(), dirty: true }
     }
 
-    fn with(effect: Effect) -> Self {
+    pub(super) fn with(effect: Effect) -> Self {
         Self { effects: vec![effect], dirty: true }
     }
 }
@@ -69,25 +89,43 @@ impl App {
             model,
             view: View::new(cols, rows),
             stage: Stage::Reading,
+            runbooks: BTreeMap::new(),
+            runs: Runs::default(),
+            host: None,
+            first: None,
+            rehearsing: Rehearsing::default(),
+            debriefs: BTreeMap::new(),
             pending: Vec::new(),
-            judged: Vec::new(),
+            orders: Orders::default(),
+            rows: Vec::new(),
             changes: 0,
+            looks: Vec::new(),
         }
     }
 
     /// Takes the plans.
     pub fn configure(&mut self, plans: Vec<Arc<Plan>>, now: Now) {
+        self.view.practice = plans.iter().any(|p| p.practice.is_some());
         self.model.configure(plans, now);
         self.stage = Stage::Live;
-        self.judged = self.model.statuses().cloned().collect();
+        self.orders = Orders::of(self.model.statuses());
         self.changes = self.model.changes().len();
         self.refresh();
     }
 
     /// Judges what has news or has aged, after a drained batch of events.
     pub fn settle(&mut self, now: Now) -> Update {
-        let (changed, memories) = self.model.settle(now);
-        self.pending.extend(memories);
+        self.settle_while(now, || true)
+    }
+
+    /// The same for as long as `go_on` says so, asked before each plan: so that judging many plans never keeps a key
+    /// waiting. [`Model::is_due`] tells whether some are left. In the end it comes to the same.
+    pub fn settle_while(&mut self, now: Now, go_on: impl FnMut() -> bool) -> Update {
+        let settled = self.model.settle_while(now, go_on);
+        self.pending.extend(settled.memories);
+        if self.looks.len() < LOOKS {
+            self.looks.extend(settled.looks);
+        }
         let mut out = Update::default();
         if !self.pending.is_empty() {
             out.effects.push(Effect::Remember(std::mem::take(&mut self.pending)));
@@ -96,71 +134,109 @@ impl App {
             self.view.message = None;
             out.dirty = true;
         }
-        if changed {
-            out.dirty |= self.judged_anew(now);
+        if !settled.judged.is_empty() {
+            out.dirty |= self.judged_anew(&settled.judged, now);
+            if guided::refresh_banners(self) {
+                self.reframe();
+                out.dirty = true;
+            }
+            let first = guided::go_first(self, now);
+            out.effects.extend(first.effects);
+            out.dirty |= first.dirty;
         }
+        out.effects.extend(guided::rehearsals_due(self, &settled.judged, now));
         out
     }
 
-    /// Whether the new judgement changes anything on the screen.
-    fn judged_anew(&mut self, now: Now) -> bool {
-        let statuses: Vec<Arc<PlanStatus>> = self.model.statuses().cloned().collect();
-        let mut faces = self.judged.len() != statuses.len();
-        let mut open = false;
-        let mut worse: Option<PlanId> = None;
-        for (old, new) in self.judged.iter().zip(&statuses) {
-            if Arc::ptr_eq(old, new) {
-                continue;
-            }
-            faces |= board::face(old) != board::face(new) || ages_differ(old, new);
-            open |= self.view.screen == Screen::Plan(new.plan.id.clone());
-        }
-        if let Some(frozen) = &self.view.frozen {
-            let is_worse = |(old, new): (&Arc<PlanStatus>, &Arc<PlanStatus>)| {
-                (old.plan.id == new.plan.id && board::worsened(old, new)).then(|| new.plan.id.clone())
-            };
-            worse = frozen.statuses.iter().zip(&statuses).find_map(is_worse);
-        }
-        self.judged = statuses;
-        if let Some(plan) = worse {
-            self.view.frozen = None;
-            self.view.message = Some(Message { text: format!("thawed: {plan} got worse"), at: now });
+    /// When the looks were asked that have been judged since this was asked last. What they changed is to be seen with
+    /// the next frame, or was to be seen already.
+    pub fn take_looks(&mut self) -> impl Iterator<Item = Now> + '_ {
+        self.looks.drain(..)
+    }
+
+    /// Whether the new judgement changes anything on the screen. Costs what was judged, and an ordering only where a plan
+    /// may have moved.
+    fn judged_anew(&mut self, judged: &[Judged], now: Now) -> bool {
+        let view = &mut self.view;
+        if let Some(frozen) = &view.frozen {
+            let worse = judged.iter().filter_map(|j| {
+                let new = self.model.status_in(j.place)?;
+                let old = frozen.statuses.get(j.place).filter(|old| old.plan.id == new.plan.id)?;
+                board::worsened(old, new).then(|| new.plan.id.clone())
+            });
+            let Some(plan) = worse.min() else { return false };
+            view.frozen = None;
+            view.message = Some(Message { text: format!("thawed: {plan} got worse"), at: now });
             self.refresh();
             return true;
         }
-        if self.view.frozen.is_some() {
-            return false;
+        let visible = view.top..view.top + view.list_rows();
+        let (mut moved, mut seen) = (false, false);
+        for Judged { place, before } in judged {
+            let Some(new) = self.model.status_in(*place) else { continue };
+            moved |= board::moves(before, new, view.sort) || !view.filter.is_empty();
+            let row = self.rows.get(*place).copied().flatten();
+            if let Some((row, shown)) = row.and_then(|row| Some((row, view.shown.get_mut(row)?))) {
+                *shown = Arc::clone(new);
+                seen |= view.screen == Screen::Board
+                    && visible.contains(&row)
+                    && (board::face(before) != board::face(new) || ages_differ(before, new));
+            }
+            seen |= match &view.screen {
+                Screen::Plan(id) => *id == new.plan.id,
+                Screen::Opening => view.opening.as_ref().is_some_and(|o| o.plan == new.plan.id),
+                // Of the plan, a run that is over shows the way back.
+                Screen::Run(run) => {
+                    self.runs.get(run).is_some_and(|k| !k.is_open() && k.state.opened.plan == new.plan.id)
+                }
+                Screen::Board | Screen::Timeline | Screen::Help => false,
+            };
         }
         let changes = self.model.changes().len();
         let news = changes != self.changes;
-        if self.view.back > 0 {
-            self.view.back += changes.saturating_sub(self.changes);
+        if view.back > 0 {
+            view.back += changes.saturating_sub(self.changes);
         }
         self.changes = changes;
-        self.refresh();
-        faces || open || (news && self.view.screen == Screen::Timeline)
+        let timeline = news && view.screen == Screen::Timeline;
+        if moved {
+            self.refresh();
+        } else {
+            self.reframe();
+        }
+        moved || seen || timeline
     }
 
     /// Makes anew what is shown, and keeps the cursor on its plan and on the screen.
-    fn refresh(&mut self) {
+    pub(super) fn refresh(&mut self) {
         let view = &mut self.view;
-        view.shown = match &view.frozen {
-            Some(frozen) => board::ordered(frozen.statuses.iter(), &view.filter, view.sort),
-            None => board::ordered(self.model.statuses(), &view.filter, view.sort),
+        let frozen = view.frozen.as_ref().map(|f| &f.statuses);
+        let status = |place: usize| frozen.map_or_else(|| self.model.status_in(place), |f| f.get(place));
+        let open = |plan: &PlanId| self.runs.open_of(plan).is_some();
+        let order = self.orders.rows(status, open, &view.filter, view.sort);
+        self.rows.clear();
+        self.rows.resize(self.model.statuses().len(), None);
+        for (row, place) in order.iter().enumerate() {
+            if let Some(known) = self.rows.get_mut(*place) {
+                *known = Some(row);
+            }
+        }
+        view.shown = order.into_iter().filter_map(status).cloned().collect();
+        view.tally = match frozen {
+            Some(frozen) => Tally::of(frozen.iter()),
+            None => Tally::of(self.model.statuses()),
         };
         if !view.chosen {
-            // Until every plan was looked at, the order is no order: the cursor stays on the first row, which then is the
-            // worst. From there on it stays on its plan.
+            // Until a person has taken a plan, the cursor stays on the first row, which is the worst.
             view.selected = view.shown.first().map(|s| s.plan.id.clone());
-            view.chosen = !view.shown.is_empty() && view.shown.iter().all(|s| board::face(s).readiness.is_some());
         }
         self.reframe();
     }
 
-    fn reframe(&mut self) {
+    pub(super) fn reframe(&mut self) {
         let view = &mut self.view;
         let cursor = view.cursor().unwrap_or(0);
-        view.top = board::fit(&view.shown, view.top, cursor, view.list_rows(), view.cols);
+        view.top = board::fit(&view.shown, &self.runs, view.top, cursor, view.list_rows(), view.cols);
         if let Screen::Plan(id) = &view.screen
             && let Some(status) = view.shown_status(id).or_else(|| self.model.status(id))
         {
@@ -186,11 +262,13 @@ impl App {
         match &self.view.screen {
             Screen::Plan(id) => Some(id),
             Screen::Board => self.view.selected.as_ref().filter(|_| self.view.cursor().is_some()),
+            Screen::Opening => self.view.opening.as_ref().map(|o| &o.plan),
+            Screen::Run(run) => self.runs.get(run).map(|k| &k.state.opened.plan),
             Screen::Timeline | Screen::Help => None,
         }
     }
 
-    fn say(&mut self, text: impl Into<String>, at: Now) {
+    pub(super) fn say(&mut self, text: impl Into<String>, at: Now) {
         self.view.message = Some(Message { text: text.into(), at });
     }
 }
@@ -249,14 +327,36 @@ pub fn update(app: &mut App, stamped: Stamped) -> Update {
     let now = stamped.at;
     match stamped.event {
         Event::Key(key) => on_key(app, key, now),
+        Event::Pointed(pointed) => on_pointed(app, pointed, now),
         Event::Pasted => {
-            app.say("pasted text is not taken as keys", now);
+            match &mut app.view.form {
+                Some(form) => form.pasted(),
+                None => app.say("pasted text is not taken as keys", now),
+            }
             Update::dirty()
         }
         Event::Resized { cols, rows } => {
             app.view.cols = cols;
             app.view.rows = rows;
+            // What was painted was painted on another screen.
+            app.view.painted = None;
+            guided::refresh_banners(app);
             app.reframe();
+            Update::dirty()
+        }
+        Event::Painted(painted) => {
+            app.view.painted = painted;
+            Update::default()
+        }
+        Event::Journal(news) => guided::on_journal(app, &news, now),
+        Event::RunOpened { plan, run } => guided::on_opened(app, &plan, run),
+        Event::Rehearsed { plan, rehearsed } => {
+            app.model.rehearsed(&plan, *rehearsed);
+            Update::default()
+        }
+        Event::Refused(why) => guided::on_refused(app, why, now),
+        Event::Host(host) => {
+            app.host = Some(*host);
             Update::dirty()
         }
         Event::Polled(polled) => {
@@ -276,273 +376,11 @@ pub fn update(app: &mut App, stamped: Stamped) -> Update {
             app.reframe();
             Update { effects: Vec::new(), dirty }
         }
+        Event::Debriefed { run, lines } => {
+            app.debriefs.insert(run, lines);
+            Update::dirty()
+        }
         Event::Woke => Update::default(),
         Event::Ended(_) => Update::with(Effect::Quit),
-    }
-}
-
-fn on_key(app: &mut App, key: Key, now: Now) -> Update {
-    let mode = app.view.mode();
-    let had_message = app.view.message.take().is_some();
-    let out = match keymap::lookup(mode, key, app.view.read_only) {
-        Some(action) => act(app, action, now),
-        None => match (key, &mut app.view.overlay) {
-            (Key { code: KeyCode::Char(c), ctrl: false }, Some(Overlay::Filter { .. })) => {
-                if app.view.filter.chars().count() < TYPED {
-                    app.view.filter.push(c);
-                }
-                filtered(app);
-                Update::dirty()
-            }
-            (Key { code: KeyCode::Char(c), ctrl: false }, Some(Overlay::Palette { text, chosen })) => {
-                if text.chars().count() < TYPED {
-                    text.push(c);
-                }
-                *chosen = 0;
-                Update::dirty()
-            }
-            (_, _) => Update::default(),
-        },
-    };
-    app.reframe();
-    Update { dirty: out.dirty || had_message, ..out }
-}
-
-/// The filter was typed by the person at the screen, so the cursor may go to what it leaves.
-fn filtered(app: &mut App) {
-    app.refresh();
-    if app.view.cursor().is_none() {
-        app.view.selected = app.view.shown.first().map(|s| s.plan.id.clone()).or(app.view.selected.take());
-    }
-}
-
-fn act(app: &mut App, action: Action, now: Now) -> Update {
-    if let Some(why) = keymap::off(action, &app.view) {
-        // A dangerous key never acts on a screen that is held still.
-        app.view.frozen = None;
-        app.refresh();
-        let word = if action == Action::Failover { "failover" } else { "switchover" };
-        app.say(format!("{word} is off: {why}"), now);
-        return Update::dirty();
-    }
-    match action {
-        Action::Up => step(app, -1),
-        Action::Down => step(app, 1),
-        Action::PageUp => page(app, -1),
-        Action::PageDown => page(app, 1),
-        Action::First => edge(app, false),
-        Action::Last => edge(app, true),
-        Action::Open => return open(app, now),
-        Action::Back => back(app),
-        Action::Board => app.view.screen = Screen::Board,
-        Action::Timeline => {
-            if app.view.screen != Screen::Timeline {
-                app.view.below = app.view.screen.clone();
-            }
-            app.view.screen = Screen::Timeline;
-            app.view.back = 0;
-        }
-        Action::Help => {
-            app.view.below = app.view.screen.clone();
-            app.view.screen = Screen::Help;
-            app.view.help = 0;
-        }
-        Action::Filter => {
-            app.view.screen = Screen::Board;
-            app.view.overlay = Some(Overlay::Filter { before: app.view.filter.clone() });
-        }
-        Action::Palette => app.view.overlay = Some(Overlay::Palette { text: String::new(), chosen: 0 }),
-        Action::Sort => {
-            app.view.screen = Screen::Board;
-            app.view.overlay = Some(Overlay::Sort { chosen: app.view.sort });
-        }
-        Action::Poll => return poll(app, now),
-        Action::Freeze => freeze(app, now),
-        Action::Theme => {
-            let at = THEMES.iter().position(|t| *t == app.view.theme).unwrap_or(0);
-            let next = THEMES.iter().cycle().nth(at + 1).copied().unwrap_or("default");
-            next.clone_into(&mut app.view.theme);
-        }
-        Action::Erase => match &mut app.view.overlay {
-            Some(Overlay::Filter { .. }) => {
-                app.view.filter.pop();
-                filtered(app);
-            }
-            Some(Overlay::Palette { text, chosen }) => {
-                text.pop();
-                *chosen = 0;
-            }
-            Some(Overlay::Sort { .. }) | None => {}
-        },
-        Action::Failover | Action::Switchover => {}
-        Action::Suspend => return Update::with(Effect::Suspend),
-        Action::Quit => return Update::with(Effect::Quit),
-    }
-    Update::dirty()
-}
-
-fn poll(app: &mut App, now: Now) -> Update {
-    let Some(id) = app.target().cloned() else { return Update::default() };
-    let Some(status) = app.model.status(&id) else { return Update::default() };
-    let lanes: Vec<_> =
-        status.plan.probes.iter().flat_map(|p| p.lanes.iter().map(move |lane| p.lane_id(lane))).collect();
-    if lanes.is_empty() {
-        app.say(format!("{id} has no probe"), now);
-        return Update::dirty();
-    }
-    app.say(format!("looking at {id} again"), now);
-    Update::with(Effect::PollNow(lanes))
-}
-
-fn freeze(app: &mut App, now: Now) {
-    app.view.frozen = match app.view.frozen.take() {
-        Some(_) => None,
-        None => Some(Frozen { at: now, statuses: app.model.statuses().cloned().collect() }),
-    };
-    app.refresh();
-}
-
-/// Moves `by` within `0..len`, staying inside.
-fn moved(at: usize, by: isize, len: usize) -> usize {
-    at.saturating_add_signed(by).min(len.saturating_sub(1))
-}
-
-fn step(app: &mut App, by: isize) {
-    let matching = match &app.view.overlay {
-        Some(Overlay::Palette { text, .. }) => palette::entries(&app.model, text, PALETTE_LINES).len(),
-        Some(Overlay::Filter { .. } | Overlay::Sort { .. }) | None => 0,
-    };
-    match &mut app.view.overlay {
-        Some(Overlay::Palette { chosen, .. }) => {
-            *chosen = moved(*chosen, by, matching);
-            return;
-        }
-        Some(Overlay::Sort { chosen }) => {
-            let at = Sort::ALL.iter().position(|s| s == chosen).unwrap_or(0);
-            *chosen = Sort::ALL.get(moved(at, by, Sort::ALL.len())).copied().unwrap_or(*chosen);
-            return;
-        }
-        Some(Overlay::Filter { .. }) => return,
-        None => {}
-    }
-    match app.view.screen.clone() {
-        Screen::Board => {
-            // Where the cursor's own plan is not shown, the first movement enters the list.
-            let to = app.view.cursor().map_or(0, |at| moved(at, by, app.view.shown.len()));
-            select(app, to);
-        }
-        Screen::Plan(id) => select_finding(app, &id, |at, len| moved(at, by, len)),
-        Screen::Timeline => app.view.back = moved(app.view.back, by, app.model.changes().len()),
-        Screen::Help => app.view.help = moved(app.view.help, by, keymap::KEYMAP.len()),
-    }
-}
-
-fn page(app: &mut App, by: isize) {
-    let rows = isize::try_from(app.view.list_rows().max(1)).unwrap_or(1);
-    match app.view.screen {
-        Screen::Plan(_) => app.view.detail = app.view.detail.saturating_add_signed(by * (rows / 2).max(1)),
-        Screen::Board | Screen::Timeline | Screen::Help => step(app, by * rows),
-    }
-}
-
-fn edge(app: &mut App, last: bool) {
-    match app.view.screen.clone() {
-        Screen::Board => select(app, if last { app.view.shown.len().saturating_sub(1) } else { 0 }),
-        Screen::Plan(id) => select_finding(app, &id, |_, len| if last { len.saturating_sub(1) } else { 0 }),
-        Screen::Timeline => app.view.back = if last { app.model.changes().len().saturating_sub(1) } else { 0 },
-        Screen::Help => app.view.help = if last { keymap::KEYMAP.len() - 1 } else { 0 },
-    }
-}
-
-fn select(app: &mut App, row: usize) {
-    if let Some(status) = app.view.shown.get(row) {
-        app.view.selected = Some(status.plan.id.clone());
-        app.view.chosen = true;
-    }
-}
-
-fn select_finding(app: &mut App, id: &PlanId, to: impl Fn(usize, usize) -> usize) {
-    let Some(status) = app.status(id).cloned() else { return };
-    let ids = FindingId::all(&status.findings);
-    let order = in_order(&status.findings);
-    let at = order.iter().position(|i| ids.get(*i) == app.view.finding.as_ref()).unwrap_or(0);
-    app.view.finding = order.get(to(at, order.len())).and_then(|i| ids.get(*i)).cloned();
-    app.view.detail = 0;
-}
-
-fn back(app: &mut App) {
-    match app.view.overlay.take() {
-        Some(Overlay::Filter { before }) => {
-            app.view.filter = before;
-            app.refresh();
-        }
-        Some(Overlay::Palette { .. } | Overlay::Sort { .. }) => {}
-        None => match app.view.screen {
-            Screen::Board => {
-                app.view.filter.clear();
-                app.refresh();
-            }
-            Screen::Plan(_) => app.view.screen = Screen::Board,
-            Screen::Timeline | Screen::Help => {
-                app.view.screen = std::mem::replace(&mut app.view.below, Screen::Board);
-            }
-        },
-    }
-}
-
-fn open(app: &mut App, now: Now) -> Update {
-    match app.view.overlay.take() {
-        Some(Overlay::Filter { .. }) => Update::dirty(),
-        Some(Overlay::Sort { chosen }) => {
-            app.view.sort = chosen;
-            app.refresh();
-            Update::dirty()
-        }
-        Some(Overlay::Palette { text, chosen }) => {
-            match palette::entries(&app.model, &text, PALETTE_LINES).into_iter().nth(chosen) {
-                Some(entry) => run(app, entry.command, now),
-                None => {
-                    app.say(format!("no command matches \"{text}\""), now);
-                    Update::dirty()
-                }
-            }
-        }
-        None => {
-            if let Some(id) = app.target().cloned() {
-                open_plan(app, id);
-            }
-            Update::dirty()
-        }
-    }
-}
-
-fn open_plan(app: &mut App, id: PlanId) {
-    app.view.selected = Some(id.clone());
-    app.view.chosen = true;
-    app.view.screen = Screen::Plan(id);
-    app.view.finding = None;
-    app.view.detail = 0;
-}
-
-fn run(app: &mut App, command: Command, now: Now) -> Update {
-    match command {
-        Command::Do(action) => act(app, action, now),
-        Command::Open(id) => {
-            open_plan(app, id);
-            Update::dirty()
-        }
-        Command::Sort(sort) => {
-            app.view.sort = sort;
-            app.refresh();
-            Update::dirty()
-        }
-        Command::Theme(name) => {
-            name.clone_into(&mut app.view.theme);
-            Update::dirty()
-        }
-        Command::PollAll => {
-            app.say("looking at every plan again", now);
-            Update::with(Effect::PollNow(Vec::new()))
-        }
     }
 }

@@ -1,14 +1,21 @@
 //! What is shown, by id. Nothing in here is found by position.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
-use crate::plan::{Now, PlanId, ProbeId, RuleId, Subject};
-use crate::readiness::{Finding, PlanStatus};
+use serde::{Deserialize, Serialize};
 
-use super::board::Sort;
+use crate::plan::SafeText;
+use crate::plan::{Now, PlanId, ProbeId, RuleId, Subject};
+use crate::readiness::{Finding, PlanStatus, Verdict};
+use crate::runbook::{RunId, StepIx};
+
+use super::guided::{Asking, Banner, Form, Opening, Painted};
+
+use super::board::{Sort, looking};
 
 /// The embedded themes, by name.
-pub const THEMES: [&str; 2] = ["default", "mono"];
+pub const THEMES: [&str; 4] = ["default", "light", "high-contrast", "mono"];
 
 /// The screen below any overlay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +28,10 @@ pub enum Screen {
     Timeline,
     /// Every key.
     Help,
+    /// The prompt that opens a run.
+    Opening,
+    /// One run.
+    Run(RunId),
 }
 
 /// What lies over the screen and takes the keys.
@@ -56,6 +67,14 @@ pub enum Mode {
     Timeline,
     /// In help.
     Help,
+    /// In a run.
+    Run,
+    /// While it is asked what is wrong.
+    Cause,
+    /// While it is asked whether to go on although the data is wrong.
+    BadData,
+    /// While something is typed for a run.
+    Form,
     /// While a filter is typed.
     Filter,
     /// While a command is typed.
@@ -65,7 +84,7 @@ pub enum Mode {
 }
 
 /// Names one finding of a plan across judgements: what it is about, and which of those about the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FindingId {
     /// Rule, probe and subject.
     pub identity: (RuleId, Option<ProbeId>, Subject),
@@ -110,6 +129,32 @@ impl Message {
     pub const LASTS: u64 = 6;
 }
 
+/// How many plans there are of each verdict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Plans whose first looks are under way; they count nowhere else.
+    pub looking: usize,
+    /// The others, in the order of [`Verdict::ALL`].
+    pub verdicts: [usize; 4],
+}
+
+impl Tally {
+    /// Counts.
+    pub fn of<'a>(statuses: impl Iterator<Item = &'a Arc<PlanStatus>>) -> Self {
+        let mut tally = Self::default();
+        for status in statuses {
+            if looking(status) {
+                tally.looking += 1;
+                continue;
+            }
+            for (n, verdict) in tally.verdicts.iter_mut().zip(Verdict::ALL) {
+                *n += usize::from(status.readiness == verdict);
+            }
+        }
+        tally
+    }
+}
+
 /// All view state.
 #[derive(Clone, Debug)]
 pub struct View {
@@ -119,11 +164,33 @@ pub struct View {
     pub below: Screen,
     /// What lies over it.
     pub overlay: Option<Overlay>,
+    /// Where [`Screen::Opening`] and [`Screen::Run`] go back to.
+    pub before: Screen,
+    /// The run that is about to be opened, on [`Screen::Opening`].
+    pub opening: Option<Opening>,
+    /// What is being typed for a run.
+    pub form: Option<Form>,
+    /// What the last frame showed of a prompt.
+    pub painted: Option<Painted>,
+    /// Why what was asked of a run was refused.
+    pub refused: Option<SafeText>,
+    /// The run that this session leads: it is shown each next range by itself.
+    pub driving: Option<RunId>,
+    /// Where that run's journal was when a range was asked for by itself.
+    pub asked: Option<(RunId, u64)>,
+    /// The step that a person selected in the run on the screen; else it follows what happens.
+    pub run_step: Option<StepIx>,
+    /// What must be on every screen.
+    pub banners: Vec<Banner>,
+    /// Whether the sites are simulated: then that is on every screen.
+    pub practice: bool,
+    /// What can be let begin there, by name, each with a sentence.
+    pub scenarios: Vec<(String, String)>,
     /// Whether no dangerous key is bound.
     pub read_only: bool,
     /// The selected plan.
     pub selected: Option<PlanId>,
-    /// Whether a person chose it, or every plan was looked at when it was taken: from then on no news moves it.
+    /// Whether a person took it, by moving to it or by asking something of it: from then on no news moves it.
     pub chosen: bool,
     /// The first row of the board that is drawn.
     pub top: usize,
@@ -145,14 +212,22 @@ pub struct View {
     pub message: Option<Message>,
     /// Something that stays wrong: history that cannot be kept.
     pub warning: Option<String>,
+    /// Whether the mouse is ours, and not the terminal's for selecting text.
+    pub mouse: bool,
     /// The theme's name.
     pub theme: String,
+    /// Every theme that can be had, by name: the embedded ones, then the user's own.
+    pub themes: Vec<String>,
     /// Columns of the terminal.
     pub cols: u16,
     /// Rows of the terminal.
     pub rows: u16,
     /// The plans that are shown, in order; made anew when something that decides it changed.
     pub shown: Vec<Arc<PlanStatus>>,
+    /// How many plans of each verdict there are, shown or not.
+    pub tally: Tally,
+    /// The row on which the cursor was found last: most often it still is there.
+    found: Cell<usize>,
 }
 
 impl View {
@@ -163,6 +238,17 @@ impl View {
             screen: Screen::Board,
             below: Screen::Board,
             overlay: None,
+            before: Screen::Board,
+            opening: None,
+            form: None,
+            painted: None,
+            refused: None,
+            driving: None,
+            asked: None,
+            run_step: None,
+            banners: Vec::new(),
+            practice: false,
+            scenarios: Vec::new(),
             read_only: false,
             selected: None,
             chosen: false,
@@ -176,24 +262,42 @@ impl View {
             frozen: None,
             message: None,
             warning: None,
+            mouse: false,
             theme: "default".into(),
+            themes: THEMES.map(String::from).to_vec(),
             cols,
             rows,
             shown: Vec::new(),
+            tally: Tally::default(),
+            found: Cell::new(0),
         }
     }
 
     /// Which lines of the key table hold now.
     #[must_use]
     pub const fn mode(&self) -> Mode {
-        match (&self.overlay, &self.screen) {
+        match (&self.overlay, &self.form) {
             (Some(Overlay::Filter { .. }), _) => Mode::Filter,
             (Some(Overlay::Palette { .. }), _) => Mode::Palette,
             (Some(Overlay::Sort { .. }), _) => Mode::Sort,
-            (None, Screen::Board) => Mode::Board,
-            (None, Screen::Plan(_)) => Mode::Plan,
-            (None, Screen::Timeline) => Mode::Timeline,
-            (None, Screen::Help) => Mode::Help,
+            (None, Some(_)) => Mode::Form,
+            (None, None) => self.place(),
+        }
+    }
+
+    /// The mode of the screen, whatever lies over it.
+    #[must_use]
+    pub const fn place(&self) -> Mode {
+        match &self.screen {
+            Screen::Board => Mode::Board,
+            Screen::Plan(_) => Mode::Plan,
+            Screen::Timeline => Mode::Timeline,
+            Screen::Help => Mode::Help,
+            Screen::Run(_) => Mode::Run,
+            Screen::Opening => match &self.opening {
+                Some(Opening { asking: Asking::BadData, .. }) => Mode::BadData,
+                Some(_) | None => Mode::Cause,
+            },
         }
     }
 
@@ -201,7 +305,13 @@ impl View {
     #[must_use]
     pub fn cursor(&self) -> Option<usize> {
         let selected = self.selected.as_ref()?;
-        self.shown.iter().position(|s| s.plan.id == *selected)
+        let found = self.found.get();
+        if self.shown.get(found).is_some_and(|s| s.plan.id == *selected) {
+            return Some(found);
+        }
+        let row = self.shown.iter().position(|s| s.plan.id == *selected)?;
+        self.found.set(row);
+        Some(row)
     }
 
     /// The moment that ages are counted to: now, or when the screen was frozen.
@@ -219,7 +329,9 @@ impl View {
     /// Rows that a list may take: the terminal's without header, rules, column heads and footer.
     #[must_use]
     pub fn list_rows(&self) -> usize {
-        let extra = usize::from(self.frozen.is_some()) + usize::from(self.warning.is_some());
+        let alarms = 2 * self.banners.len();
+        let lines = [self.frozen.is_some(), self.warning.is_some(), self.practice];
+        let extra = lines.into_iter().filter(|l| *l).count() + alarms;
         usize::from(self.rows).saturating_sub(5 + extra + usize::from(self.says_why()))
     }
 }

@@ -1,27 +1,33 @@
 //! One look at everything.
 
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::process::ExitCode;
+use std::process::{Child, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-use crate::app::{Change, Checked, Memory, Model, Polled};
+use crate::app::{Change, Checked, History, Memory, Model};
 use crate::clock;
-use crate::collect;
+use crate::collect::{self, Past as Joining};
 use crate::config;
 use crate::net::Net;
-use crate::plan::{Area, Now, Plan, Span};
-use crate::readiness::{Gap, Reading, Reason};
+use crate::plan::{Area, Now, Plan, PlanId, Span};
+use crate::readiness::{PlanStatus, Rehearsed};
 use crate::report::{self, PlanReport, Report, Style};
-use crate::store::{self, Store};
+use crate::runbook::Runbooks;
+use crate::store::{self, Store, StoreError};
+use crate::systems::backup_files;
 
 use super::args::{CheckArgs, Format};
-use super::console::Console;
+use super::console::{Console, Reader};
 use super::{EXIT_FAILED, EXIT_USAGE};
 
 /// From when on progress is shown.
@@ -36,14 +42,21 @@ const GRACE: Duration = Duration::from_secs(1);
 /// # Errors
 /// A configuration with mistakes; a runtime that the operating system does not give.
 pub fn run(args: &CheckArgs, path: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let config = config::load(&config::find(path)?)?;
+    let path = config::find(path)?;
+    let config = config::load(&path)?;
     let state = config.state.clone().or_else(store::default_dir);
     let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr());
     let err_is_terminal = std::io::IsTerminal::is_terminal(&err);
     let style = super::console::style(false);
     let mut console = Console { out: &mut out, err: &mut err, style, err_is_terminal };
     let runtime = super::runtime(None)?;
-    let mut sweep = Real { net: Net::new() };
+    let keeps = state.is_some();
+    let mut sweep = Real {
+        net: Net::keeping(state.as_deref(), &config.plans),
+        path: keeps.then_some(path),
+        decoding: None,
+        runbooks: config.runbooks.clone(),
+    };
     let code = runtime.block_on(check(args, &config.plans, state.as_deref(), &mut sweep, &mut console));
     // A look that hangs in a thread of its own (a secret's command) is left behind.
     runtime.shutdown_background();
@@ -53,34 +66,84 @@ pub fn run(args: &CheckArgs, path: Option<&Path>) -> anyhow::Result<ExitCode> {
 /// The sweep of the real thing.
 struct Real {
     net: Arc<Net>,
+    /// The configuration, where what was read in full can be kept.
+    path: Option<PathBuf>,
+    /// What reads backups in full meanwhile, and after this process.
+    decoding: Option<Child>,
+    runbooks: BTreeMap<PlanId, Arc<Runbooks>>,
+}
+
+impl Real {
+    /// Has those backups read in full that are not: one look is over before that is.
+    fn read_on(&mut self, model: &Model) {
+        let unread = model.statuses().filter(|s| backup_files::unread(s)).map(|s| s.plan.id.clone());
+        let unread: Vec<PlanId> = unread.collect();
+        let under_way = self.decoding.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)));
+        if let Some(path) = self.path.as_deref().filter(|_| !unread.is_empty() && !under_way) {
+            match super::decode::in_background(path, &unread) {
+                Ok(child) => self.decoding = Some(child),
+                Err(e) => tracing::warn!("backups are not read in full in the background: {e:#}"),
+            }
+        }
+    }
 }
 
 impl Sweep for Real {
     fn sweep<'a>(
         &'a mut self,
         model: &'a mut Model,
+        past: &'a mut Joining,
         plans: &'a [Arc<Plan>],
         budget: Duration,
         progress: &'a mut (dyn FnMut(usize, usize) + Send),
     ) -> Sweeping<'a> {
-        Box::pin(collect::sweep(model, plans, &self.net, budget, progress))
+        Box::pin(async move {
+            let memories = collect::sweep(model, past, plans, &self.net, budget, progress).await;
+            self.read_on(model);
+            memories
+        })
+    }
+
+    fn rehearse<'a>(&'a mut self, statuses: &'a [Arc<PlanStatus>], deadline: Instant) -> Rehearsing<'a> {
+        let (net, known) = (&self.net, &self.runbooks);
+        let each = statuses.iter().filter(|s| !s.plan.runbooks.is_empty()).filter_map(move |status| {
+            let runbooks = known.get(&status.plan.id)?;
+            Some(async move {
+                let lost = collect::rehearse_lost(super::live::model(clock::boot_id()), status, runbooks, deadline);
+                let (mut all, lost) = tokio::join!(collect::rehearse_all(status, runbooks, net, deadline), lost);
+                all.extend(lost);
+                all.into_iter().map(|r| (status.plan.id.clone(), r)).collect::<Vec<_>>()
+            })
+        });
+        Box::pin(async move { futures_util::future::join_all(each).await.into_iter().flatten().collect() })
     }
 }
+
+/// Rehearsals under way.
+pub type Rehearsing<'a> = Pin<Box<dyn Future<Output = Vec<(PlanId, Rehearsed)>> + 'a>>;
 
 /// A sweep under way.
 pub type Sweeping<'a> = Pin<Box<dyn Future<Output = Vec<Memory>> + 'a>>;
 
-/// Looks at every lane of these plans once, within a budget, into the model; tells how many lanes are done of how many.
-/// Returns what is to be remembered.
+/// Looks at every lane of these plans once, within a budget, into the model, and has the past join it before it is judged;
+/// tells how many lanes are done of how many. Returns what is to be remembered.
 pub trait Sweep {
     /// Does it.
     fn sweep<'a>(
         &'a mut self,
         model: &'a mut Model,
+        past: &'a mut Joining,
         plans: &'a [Arc<Plan>],
         budget: Duration,
         progress: &'a mut (dyn FnMut(usize, usize) + Send),
     ) -> Sweeping<'a>;
+
+    /// Looks the runbooks of these plans through, as they were just judged, and the failover as if the active site were
+    /// gone.
+    fn rehearse<'a>(&'a mut self, statuses: &'a [Arc<PlanStatus>], deadline: Instant) -> Rehearsing<'a> {
+        let _ = (statuses, deadline);
+        Box::pin(std::future::ready(Vec::new()))
+    }
 }
 
 /// Checks these plans and prints what it found. Returns the exit code: the verdict's, 64 for a plan that is not there, 130
@@ -93,7 +156,7 @@ pub async fn check(
     sweep: &mut dyn Sweep,
     console: &mut Console<'_>,
 ) -> u8 {
-    let chosen = match choose(args, plans) {
+    let chosen = match choose(args.plans(), plans) {
         Ok(chosen) => chosen,
         Err(why) => {
             console.note(&why);
@@ -107,46 +170,170 @@ pub async fn check(
             None => console.note(&format!("{}: neither requires nor probes {}", plan.id, scope(&args.areas))),
         }
     }
-    let store = match state {
-        Some(dir) => open(dir, console).await,
-        None => None,
+    let mut past = state.map_or(Past::Nowhere, |dir| Past::At(dir.to_path_buf()));
+    let code = match args.watch {
+        None => match round(args, &parts, &mut past, sweep, console).await {
+            Ok(found) => print(args, found, &parts, past.store(), console),
+            Err(interrupted) => return interrupted,
+        },
+        Some(Span(every)) => watch(args, every, &parts, &mut past, sweep, console).await,
     };
-    let mut model = super::live::model(clock::boot_id());
-    model.configure(parts.clone(), clock::now());
-    if let Some(store) = &store {
-        match store.history(&parts.iter().map(|p| p.id.clone()).collect::<Vec<_>>()) {
-            Ok(past) => model.remember(past),
-            Err(e) => console.note(&format!("without history: {e}")),
-        }
+    if let Past::Open(store) = past
+        && let Err(e) = store.close(CLOSING)
+    {
+        console.note(&format!("history: {e}"));
     }
-    let mut memories = match watched(sweep, &mut model, &parts, args.timeout.0, console).await {
-        Ok(memories) => memories,
-        Err(interrupted) => return interrupted,
-    };
-    let now = clock::now();
-    for late in unread(&model, &parts, args.timeout, now) {
-        memories.extend(model.polled(late));
-    }
-    memories.extend(model.settle(now).1);
-    finish(args, &model, &parts, store, memories, now, console)
+    code
 }
 
-/// Prints, keeps, and says how it went.
-fn finish(
-    args: &CheckArgs,
-    model: &Model,
-    plans: &[Arc<Plan>],
-    store: Option<Store>,
+/// What one sweep found.
+struct Found {
+    model: Model,
     memories: Vec<Memory>,
-    now: Now,
+    /// What had changed before this round.
+    past: Vec<Change>,
+    at: Now,
+}
+
+/// Looks once at everything, with a model of its own: what is not seen in this round is not known in it. The error is the
+/// exit code of an interruption.
+async fn round(
+    args: &CheckArgs,
+    plans: &[Arc<Plan>],
+    past: &mut Past,
+    sweep: &mut dyn Sweep,
+    console: &mut Console<'_>,
+) -> Result<Found, u8> {
+    let mut model = super::live::model(clock::boot_id());
+    model.configure(plans.to_vec(), clock::now());
+    let begun = Instant::now();
+    // The disk and the network are waited for at once.
+    let (tell, told) = oneshot::channel();
+    let reading = past.read(plans.iter().map(|p| p.id.clone()).collect(), tell);
+    let mut joining = Joining::new(told);
+    let looked = watched(sweep, &mut model, &mut joining, plans, args.timeout.0, console).await;
+    let (read, changes) = was_read(reading, console).await;
+    *past = read;
+    let mut memories = looked?;
+    if past.store().is_some() {
+        joining.join(&mut model).await;
+    }
+    memories.extend(collect::not_in_time(&mut model, plans, args.timeout.0));
+    memories.extend(model.settle(clock::now()).1);
+    let statuses: Vec<Arc<PlanStatus>> = model.statuses().cloned().collect();
+    for (plan, rehearsed) in sweep.rehearse(&statuses, begun + args.timeout.0).await {
+        model.rehearsed(&plan, rehearsed);
+    }
+    let at = clock::now();
+    memories.extend(model.settle(at).1);
+    let memories = last_changes(memories, &changes);
+    Ok(Found { model, memories, past: changes, at })
+}
+
+/// Looks again and again until it is interrupted. The first report is whole; of the later ones, text shows the plans of
+/// which something changed.
+async fn watch(
+    args: &CheckArgs,
+    every: Duration,
+    plans: &[Arc<Plan>],
+    past: &mut Past,
+    sweep: &mut dyn Sweep,
     console: &mut Console<'_>,
 ) -> u8 {
+    let one_line = match args.format {
+        Format::Text => false,
+        Format::Json => true,
+        Format::Nagios | Format::Prometheus | Format::Markdown => {
+            console.note("--watch prints text or json: for another format, have it checked by your scheduler");
+            return EXIT_USAGE;
+        }
+    };
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        console.note("signals cannot be watched");
+        return EXIT_FAILED;
+    };
+    let mut before: Option<Vec<Checked>> = None;
+    loop {
+        let begun = tokio::time::Instant::now();
+        let found = match round(args, plans, past, sweep, console).await {
+            Ok(found) => found,
+            Err(interrupted) => return interrupted,
+        };
+        let mut report = report_of(args, &found, plans, past.store(), console);
+        keep(args, &report, found.memories, past.store());
+        let seen: Vec<Checked> = report.plans.iter().map(|p| Checked::of(&p.status)).collect();
+        let first = before.is_none();
+        if let Some(before) = before.replace(seen) {
+            for plan in &mut report.plans {
+                plan.before = before.iter().find(|c| c.plan == plan.status.plan.id).cloned();
+            }
+        }
+        if !first && !one_line {
+            report.plans.retain(|p| !p.differences().is_empty());
+        }
+        // What became ready again is news too.
+        let style = Style { quiet: args.quiet && first, ..console.style };
+        let text = if one_line { json(&report, true) } else { Ok(report::text(&report, style)) };
+        match text.and_then(|text| console.print(&text)) {
+            Ok(Reader::Reads) => {}
+            Ok(Reader::Gone) => return report.exit_code(),
+            Err(e) => return unprinted(&e, console),
+        }
+        tokio::select! {
+            biased;
+            _ = interrupt.recv() => return 130,
+            _ = terminate.recv() => return 143,
+            () = tokio::time::sleep_until(begun + every) => {}
+        }
+    }
+}
+
+/// Prints what was found, keeps it, and says how it went.
+fn print(args: &CheckArgs, found: Found, plans: &[Arc<Plan>], store: Option<&Store>, console: &mut Console<'_>) -> u8 {
+    let report = report_of(args, &found, plans, store, console);
+    let text = match args.format {
+        Format::Text => Ok(report::text(&report, Style { quiet: args.quiet, ..console.style })),
+        Format::Json => json(&report, false),
+        Format::Nagios => Ok(report::nagios(&report, args.quiet)),
+        Format::Prometheus => Ok(report::prometheus(&report)),
+        Format::Markdown => Ok(report::markdown(&report, args.quiet)),
+    };
+    let printed = text.and_then(|text| console.print(&text));
+    keep(args, &report, found.memories, store);
+    match printed {
+        Ok(Reader::Reads | Reader::Gone) => report.exit_code(),
+        Err(e) => unprinted(&e, console),
+    }
+}
+
+fn json(report: &Report, one_line: bool) -> std::io::Result<String> {
+    report::json(report, one_line).map_err(std::io::Error::other)
+}
+
+fn unprinted(e: &std::io::Error, console: &mut Console<'_>) -> u8 {
+    console.note(&format!("the report cannot be written: {e}"));
+    EXIT_FAILED
+}
+
+/// The report of what was found, beside what the history knows of before.
+fn report_of(
+    args: &CheckArgs,
+    found: &Found,
+    plans: &[Arc<Plan>],
+    store: Option<&Store>,
+    console: &mut Console<'_>,
+) -> Report {
     let scope = scope(&args.areas);
-    let mut report = Report { at: now, machine: machine(), areas: args.areas.clone(), plans: Vec::new() };
+    let mut report = Report { at: found.at, machine: machine(), areas: args.areas.clone(), plans: Vec::new() };
+    let since = args.since.map(|span| found.at.wall - chrono::TimeDelta::from_std(span.0).unwrap_or_default());
+    if since.is_some() && store.is_none() {
+        console.note("--since: there is no history to compare with");
+    }
     for plan in plans {
-        let Some(status) = model.status(&plan.id) else { continue };
+        let Some(status) = found.model.status(&plan.id) else { continue };
         let status = report::within(status, &args.areas);
-        let before = match store.as_ref().map(|s| s.last_check(&plan.id, &scope)) {
+        let before = match store.map(|s| s.check_before(&plan.id, &scope, since)) {
             Some(Ok(before)) => before,
             Some(Err(e)) => {
                 console.note(&format!("without the last check: {e}"));
@@ -154,34 +341,35 @@ fn finish(
             }
             None => None,
         };
-        report.plans.push(PlanReport { status, before });
+        if let (Some(since), Some(before)) = (since, &before)
+            && before.at > since
+        {
+            let first = before.at.format("%Y-%m-%d %H:%MZ");
+            console.note(&format!(
+                "{}: no check is as old as {}; compared with the first one, of {first}",
+                plan.id,
+                since.format("%Y-%m-%d %H:%MZ")
+            ));
+        }
+        let in_time = |c: &&Change| c.plan == plan.id && since.is_some_and(|s| c.at.wall >= s);
+        let timeline = found.past.iter().filter(in_time).cloned().collect();
+        report.plans.push(PlanReport { status, before, timeline });
     }
-    let text = match args.format {
-        Format::Text => Ok(report::text(&report, Style { quiet: args.quiet, ..console.style })),
-        Format::Json => report::json(&report).map_err(std::io::Error::other),
-    };
-    let printed = text.and_then(|text| console.print(&text));
-    if let Some(store) = store {
-        store.remember(last_changes(memories));
-        for plan in &report.plans {
-            store.save_check(&scope, Checked::of(&plan.status));
-        }
-        if let Err(e) = store.close(CLOSING) {
-            console.note(&format!("history: {e}"));
-        }
-    }
-    match printed {
-        Ok(()) => report.exit_code(),
-        Err(e) => {
-            console.note(&format!("the report cannot be written: {e}"));
-            EXIT_FAILED
-        }
+    report
+}
+
+/// Has what was found kept, soon.
+fn keep(args: &CheckArgs, report: &Report, memories: Vec<Memory>, store: Option<&Store>) {
+    let Some(store) = store else { return };
+    store.remember(memories);
+    for plan in &report.plans {
+        store.save_check(&scope(&args.areas), Checked::of(&plan.status));
     }
 }
 
 /// What is to be remembered, with one change at most for each plan: while a check looks a second time, its verdicts are
-/// not what it found. What it is a change from, only the history knows.
-fn last_changes(memories: Vec<Memory>) -> Vec<Memory> {
+/// not what it found. What it is a change from, only the history knows; and what that says last already is none.
+fn last_changes(memories: Vec<Memory>, past: &[Change]) -> Vec<Memory> {
     let mut kept: Vec<Memory> = Vec::with_capacity(memories.len());
     let mut changed: Vec<Change> = Vec::new();
     for memory in memories {
@@ -193,13 +381,17 @@ fn last_changes(memories: Vec<Memory>) -> Vec<Memory> {
             Memory::Sample { .. } | Memory::Active { .. } | Memory::Point { .. } => kept.push(memory),
         }
     }
-    kept.extend(changed.into_iter().map(Memory::Change));
+    let known = |c: &Change| {
+        let last = past.iter().rev().find(|p| p.plan == c.plan);
+        last.is_some_and(|p| p.to == c.to && p.situation.words() == c.situation.words())
+    };
+    kept.extend(changed.into_iter().filter(|c| !known(c)).map(Memory::Change));
     kept
 }
 
 /// The plans that were asked for, as they are configured; all where none was named.
-fn choose(args: &CheckArgs, plans: &[Arc<Plan>]) -> Result<Vec<Arc<Plan>>, String> {
-    let asked: Vec<&str> = args.plans().collect();
+pub(super) fn choose<'a>(asked: impl Iterator<Item = &'a str>, plans: &[Arc<Plan>]) -> Result<Vec<Arc<Plan>>, String> {
+    let asked: Vec<&str> = asked.collect();
     for name in &asked {
         if !plans.iter().any(|p| p.id.as_str() == *name) {
             let near = config::nearest(name, plans.iter().map(|p| p.id.as_str()));
@@ -220,23 +412,72 @@ fn scope(areas: &[Area]) -> String {
     names.join(",")
 }
 
-async fn open(dir: &Path, console: &mut Console<'_>) -> Option<Store> {
-    let path = dir.to_path_buf();
-    match tokio::task::spawn_blocking(move || store::open(&path)).await {
-        Ok(Ok(store)) => {
-            for note in store.notes() {
+/// Where the history is, which is opened while the first looks are under way.
+enum Past {
+    /// There is none.
+    Nowhere,
+    /// Below this directory.
+    At(PathBuf),
+    /// Here.
+    Open(Store),
+}
+
+/// A history that is being read: itself, whether it was opened for it, and what had changed.
+type BeingRead = JoinHandle<Result<(Store, bool, Result<Vec<Change>, StoreError>), StoreError>>;
+
+impl Past {
+    const fn store(&self) -> Option<&Store> {
+        match self {
+            Self::Open(store) => Some(store),
+            Self::Nowhere | Self::At(_) => None,
+        }
+    }
+
+    /// Begins to read what the history holds of these plans, which `tell` is told; `None` where there is no history.
+    fn read(&mut self, plans: Vec<PlanId>, tell: oneshot::Sender<History>) -> Option<BeingRead> {
+        let (open, dir) = match std::mem::replace(self, Self::Nowhere) {
+            Self::Nowhere => return None,
+            Self::At(dir) => (None, dir),
+            Self::Open(store) => (Some(store), PathBuf::new()),
+        };
+        Some(tokio::task::spawn_blocking(move || {
+            let opened = open.is_none();
+            let store = match open {
+                Some(store) => store,
+                None => store::open(&dir)?,
+            };
+            let changes = store.history(&plans).map(|history| {
+                let changes = history.changes.clone();
+                // Nobody listens where the check was given up.
+                drop(tell.send(history));
+                changes
+            });
+            Ok((store, opened, changes))
+        }))
+    }
+}
+
+/// Waits for a history to be read, no longer than it may take to close it.
+async fn was_read(reading: Option<BeingRead>, console: &mut Console<'_>) -> (Past, Vec<Change>) {
+    let Some(reading) = reading else { return (Past::Nowhere, Vec::new()) };
+    let without = |console: &mut Console<'_>, why: &str| {
+        console.note(&format!("without history: {why}"));
+        (Past::Nowhere, Vec::new())
+    };
+    match tokio::time::timeout(CLOSING, reading).await {
+        Ok(Ok(Ok((store, opened, changes)))) => {
+            for note in store.notes().iter().filter(|_| opened) {
                 console.note(note.as_str());
             }
-            Some(store)
+            let changes = changes.unwrap_or_else(|e| {
+                console.note(&format!("without history: {e}"));
+                Vec::new()
+            });
+            (Past::Open(store), changes)
         }
-        Ok(Err(e)) => {
-            console.note(&format!("without history: {e}"));
-            None
-        }
-        Err(_) => {
-            console.note("without history: a fault in lifeboat itself");
-            None
-        }
+        Ok(Ok(Err(e))) => without(console, &e.to_string()),
+        Ok(Err(_)) => without(console, "a fault in lifeboat itself"),
+        Err(_) => without(console, &format!("its disk did not answer within {} s", CLOSING.as_secs())),
     }
 }
 
@@ -244,6 +485,7 @@ async fn open(dir: &Path, console: &mut Console<'_>) -> Option<Store> {
 async fn watched(
     sweep: &mut dyn Sweep,
     model: &mut Model,
+    past: &mut Joining,
     plans: &[Arc<Plan>],
     budget: Duration,
     console: &mut Console<'_>,
@@ -259,7 +501,7 @@ async fn watched(
         done.store(finished, Ordering::Relaxed);
         of.store(all, Ordering::Relaxed);
     };
-    let mut work = sweep.sweep(model, plans, budget, &mut tell);
+    let mut work = sweep.sweep(model, past, plans, budget, &mut tell);
     let begun = tokio::time::Instant::now();
     let mut tick = tokio::time::interval_at(begun + LASTS, Duration::from_millis(200));
     let over = tokio::time::sleep_until(begun + budget + GRACE);
@@ -284,32 +526,6 @@ async fn watched(
         console.progress("");
     }
     result
-}
-
-/// A look that failed for want of time, for each lane that was not looked at.
-fn unread(model: &Model, plans: &[Arc<Plan>], budget: Span, now: Now) -> Vec<Polled> {
-    let gap = Gap::new(Reason::TimedOut, &format!("not read within the {budget} of this check"));
-    let mut late = Vec::new();
-    for plan in plans {
-        for probe in &plan.probes {
-            for lane in probe.lanes.iter().map(|l| (probe.lane_id(l), l)) {
-                let (id, lane) = lane;
-                if model.readings(&plan.id).is_some_and(|r| r.outcomes(&id).len() > 0) {
-                    continue;
-                }
-                let reading = |signal: &crate::plan::SignalId| Reading {
-                    key: id.key(signal.clone()),
-                    value: Err(gap.clone()),
-                    asked: now,
-                    answered: now,
-                    as_of: None,
-                };
-                let readings = lane.expects.iter().map(reading).collect();
-                late.push(Polled { lane: id.clone(), asked: now, answered: now, readings });
-            }
-        }
-    }
-    late
 }
 
 /// This machine's name, for whoever reads the report elsewhere.

@@ -16,6 +16,15 @@ pub struct Console<'a> {
     pub err_is_terminal: bool,
 }
 
+/// Whether somebody reads what is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// As far as is known.
+    Reads,
+    /// It went away: `lifeboat check | head -1`.
+    Gone,
+}
+
 impl std::fmt::Debug for Console<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Console")
@@ -30,10 +39,11 @@ impl Console<'_> {
     ///
     /// # Errors
     /// Any other failed write: a full disk.
-    pub fn print(&mut self, text: &str) -> io::Result<()> {
+    pub fn print(&mut self, text: &str) -> io::Result<Reader> {
         match self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) {
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => other,
+            Ok(()) => Ok(Reader::Reads),
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+            Err(e) => Err(e),
         }
     }
 

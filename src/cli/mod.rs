@@ -11,10 +11,25 @@ pub mod args;
 pub mod check;
 pub mod config;
 pub mod console;
+pub mod decode;
+pub mod demo;
+pub mod doctor;
+pub mod export;
+mod guide;
+pub mod init;
 pub mod live;
+pub mod log;
+pub mod manual;
 pub mod player;
 pub mod replay;
+pub mod run;
+pub mod runner;
+pub mod runs;
+mod session;
+pub mod themes;
 pub mod watch;
+
+use crate::app::guided::First;
 
 use args::{Command, CommandLine, ConfigCommand, WatchArgs};
 
@@ -31,7 +46,13 @@ pub const EXIT_FAILED: u8 = 70;
 /// # Errors
 /// Whatever keeps the command from doing its work; [`exit_code`] says which exit code it means.
 pub fn dispatch(line: CommandLine) -> anyhow::Result<ExitCode> {
-    let CommandLine { config, watch, command } = line;
+    let CommandLine { config, log, log_level, watch, command } = line;
+    let log = match &command {
+        Some(Command::Runner(args)) => log.or_else(|| runner::log(args)),
+        Some(_) | None => log,
+    };
+    // Dropped last: until then what was said is still written.
+    let _log = log.as_deref().map(|path| log::to_file(path, &log_level)).transpose()?;
     match command {
         None => watch::run(&watch, config.as_deref()),
         Some(_) if watch != WatchArgs::default() => {
@@ -41,7 +62,22 @@ pub fn dispatch(line: CommandLine) -> anyhow::Result<ExitCode> {
         Some(Command::Check(args)) => check::run(&args, config.as_deref()),
         Some(Command::Config { command: ConfigCommand::Check }) => config::check(config.as_deref()),
         Some(Command::Config { command: ConfigCommand::Schema }) => config::schema(),
-        Some(Command::Replay(args)) => replay::run(&args),
+        Some(Command::Config { command: ConfigCommand::Theme { name } }) => config::theme(&name),
+        Some(Command::Replay(args)) => replay::run(&args, config.as_deref()),
+        Some(Command::Init(args)) => init::run(&args, config.as_deref()),
+        Some(Command::Decode(args)) => decode::run(&args, config.as_deref()),
+        Some(Command::Doctor(args)) => doctor::run(&args, config.as_deref()),
+        Some(Command::Demo(args)) => demo::run(&args, config.as_deref()),
+        Some(Command::Run(args)) => run::run(&args, config.as_deref()),
+        Some(Command::Attach { run, look, read_only }) => {
+            let first = First::Attach(runs::named(&run)?);
+            watch::run_first(&WatchArgs { look, read_only, ..WatchArgs::default() }, config.as_deref(), first)
+        }
+        Some(Command::Runs(args)) => runs::run(&args, config.as_deref()),
+        Some(Command::Export(args)) => export::run(&args, config.as_deref()),
+        Some(Command::Runner(args)) => runner::run(&args),
+        Some(Command::Completions { shell }) => manual::completions(shell),
+        Some(Command::Man) => manual::page(),
     }
 }
 
@@ -89,11 +125,17 @@ pub fn print(text: &str) -> io::Result<()> {
 /// # Errors
 /// Where the operating system gives no threads or no poll descriptor.
 pub fn runtime(workers: Option<usize>) -> io::Result<tokio::runtime::Runtime> {
+    threads(workers).build()
+}
+
+/// The same, to be built.
+fn threads(workers: Option<usize>) -> tokio::runtime::Builder {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = workers {
         builder.worker_threads(workers);
     }
     // What blocks is reading small files, for each connection: a thread for each of them would cost more memory than the
     // rest of the program.
-    builder.max_blocking_threads(8).thread_keep_alive(Duration::from_secs(1)).enable_all().build()
+    builder.max_blocking_threads(8).thread_keep_alive(Duration::from_secs(1)).enable_all();
+    builder
 }

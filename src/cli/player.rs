@@ -1,6 +1,7 @@
 //! A recorded session on the screen, at its own pace: what was typed and what came back, frame by frame.
 
 use std::io::{self, BufWriter, Write as _};
+use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +15,8 @@ use crate::app::event::KeyCode;
 use crate::app::{self, App, Event, Stamped};
 use crate::plan::{Now, Plan};
 use crate::store::recording::Recording;
-use crate::tui::input;
-use crate::tui::run::paint;
+use crate::tui::input::{self, Input};
+use crate::tui::run::{Wanted, paint, wear};
 use crate::tui::terminal::{self, Guard};
 
 use super::args::ReplayArgs;
@@ -26,12 +27,12 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// Plays a recording until it ends and a person leaves. Keys: space pauses and goes on, right takes one step, q leaves.
 #[must_use]
-pub fn play(args: &ReplayArgs, recording: Recording, plans: Vec<Arc<Plan>>) -> ExitCode {
+pub fn play(args: &ReplayArgs, recording: Recording, plans: Vec<Arc<Plan>>, wanted: Wanted) -> ExitCode {
     if !terminal::usable() {
         drop(writeln!(io::stderr(), "lifeboat: replay needs a terminal; --print prints how the recording ends"));
         return ExitCode::from(EXIT_USAGE);
     }
-    match on_terminal(args, recording, plans) {
+    match on_terminal(args, recording, plans, wanted) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             drop(writeln!(io::stderr(), "lifeboat: the terminal cannot be used: {error}"));
@@ -40,17 +41,17 @@ pub fn play(args: &ReplayArgs, recording: Recording, plans: Vec<Arc<Plan>>) -> E
     }
 }
 
-fn on_terminal(args: &ReplayArgs, recording: Recording, plans: Vec<Arc<Plan>>) -> io::Result<()> {
-    let look = watch::look(&args.look);
+fn on_terminal(args: &ReplayArgs, recording: Recording, plans: Vec<Arc<Plan>>, wanted: Wanted) -> io::Result<()> {
+    let mut look = watch::look(&args.look);
     let guard = Guard::take()?;
     terminal::watch()?;
-    let mut terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout())))?;
+    let out = BufWriter::with_capacity(1 << 16, io::stdout());
+    // Not dropped, as in `watch`.
+    let mut terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(out))?);
     let size = terminal.size()?;
     let mut app = App::new(live::model(recording.header.boot.clone()).watching(), size.width, size.height);
-    if let Some(theme) = &args.look.theme {
-        app.view.theme.clone_from(theme);
-    }
     let mut now = recording.header.started;
+    wear(&mut app, &mut look, wanted, now);
     app.configure(plans, now);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(async {
@@ -61,21 +62,21 @@ fn on_terminal(args: &ReplayArgs, recording: Recording, plans: Vec<Arc<Plan>>) -
         let mut paused = false;
         loop {
             app.settle(now);
-            paint(&mut terminal, &app, look, now)?;
+            paint(&mut *terminal, &app, &look, now)?;
             let wait = events.peek().map(|next| pause(now, next.at, args.speed));
             let mut step = false;
             tokio::select! {
                 () = tokio::time::sleep(wait.unwrap_or(LONGEST)), if !paused && wait.is_some() => step = true,
                 key = keys.next() => match key {
                     None => return Ok(()),
-                    Some(Event::Key(key)) => match key.code {
+                    Some(Input::Event(Event::Key(key))) => match key.code {
                         KeyCode::Char('q') | KeyCode::Esc => return Ok(()),
                         KeyCode::Char('c') if key.ctrl => return Ok(()),
                         KeyCode::Char(' ') => paused = !paused,
                         KeyCode::Right => step = true,
                         _ => {}
                     },
-                    Some(event @ Event::Resized { .. }) => {
+                    Some(Input::Event(event @ Event::Resized { .. })) => {
                         terminal.autoresize()?;
                         app::update(&mut app, Stamped { at: now, event });
                     }

@@ -9,18 +9,20 @@ use crate::config::{self, Problems};
 use crate::plan::{Now, Plan};
 use crate::report::{self, PlanReport, Report};
 use crate::store::recording::Header;
+use crate::tui::run::Wanted;
 
 pub use crate::store::recording::{Recording, RecordingError};
 
 use super::EXIT_FAILED;
 use super::args::ReplayArgs;
 use super::console::Console;
+use super::themes;
 
 /// Plays a recording on the screen, or prints how it ended.
 ///
 /// # Errors
-/// A recording that cannot be read; a configuration in it that this version does not accept.
-pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+/// A recording that cannot be read; no such theme; a configuration in it that this version does not accept.
+pub fn run(args: &ReplayArgs, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     if args.print {
         let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr());
         let style = super::console::style(args.look.ascii);
@@ -29,7 +31,12 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     }
     let recording = Recording::open(&args.file)?;
     let plans = plans(&recording.header)?;
-    Ok(super::player::play(args, recording, plans))
+    let wanted = match &args.look.theme {
+        // The recording's own machine is elsewhere; the themes are this user's.
+        Some(name) => themes::asked(name, config::find(config).map(|p| themes::beside(&p)).unwrap_or_default())?,
+        None => Wanted::default(),
+    };
+    Ok(super::player::play(args, recording, plans, wanted))
 }
 
 /// The plans of a recorded configuration. Its secrets are masked, and nobody is contacted.
@@ -62,11 +69,19 @@ pub fn fold<E>(
         match &stamped.event {
             Event::Polled(polled) => drop(model.polled(polled.clone())),
             Event::Remembered(past) => model.remember(History::clone(past)),
+            Event::Rehearsed { plan, rehearsed } => model.rehearsed(plan, (**rehearsed).clone()),
             Event::Woke
             | Event::Key(_)
+            | Event::Pointed(_)
             | Event::Pasted
             | Event::Resized { .. }
             | Event::StoreFailed(_)
+            | Event::Journal(_)
+            | Event::RunOpened { .. }
+            | Event::Refused(_)
+            | Event::Host(_)
+            | Event::Painted(_)
+            | Event::Debriefed { .. }
             | Event::Ended(_) => {}
         }
         model.settle(at);
@@ -100,10 +115,13 @@ pub fn print<E: std::fmt::Display>(
     };
     // A bound is true at the moment at which it was judged.
     let at = model.statuses().map(|s| s.at).max_by_key(|at| at.boot).unwrap_or(ended);
-    let plans = model.statuses().map(|s| PlanReport { status: s.as_ref().clone(), before: None }).collect();
+    let plans = model
+        .statuses()
+        .map(|s| PlanReport { status: s.as_ref().clone(), before: None, timeline: Vec::new() })
+        .collect();
     let report = Report { at, machine: String::new(), areas: Vec::new(), plans };
     match console.print(&report::text(&report, console.style)) {
-        Ok(()) => report.exit_code(),
+        Ok(_) => report.exit_code(),
         Err(e) => {
             console.note(&format!("the report cannot be written: {e}"));
             EXIT_FAILED

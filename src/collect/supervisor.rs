@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -21,6 +22,15 @@ use super::{Open, by_kind};
 const BUCKET: Duration = Duration::from_millis(250);
 /// How soon a refused connection is asked again: a server that restarts refuses for a moment, a stopped one stays so.
 const CONFIRM: Duration = Duration::from_secs(1);
+/// What rests so long between two looks keeps no connection meanwhile: it would cost both ends memory, and the server a
+/// session. Opening another costs some round trips, once a minute.
+const REST: Duration = Duration::from_secs(60);
+/// How many looks may begin at once, and for how long one keeps others from beginning. A thousand plans that all connect
+/// in one moment need many times the memory that they need later, and an allocator does not give it back; begun in turn,
+/// the sweep is over as soon, for there is only so much that one processor can do. A remote that is silent keeps its turn
+/// for a moment only: it delays nobody.
+const TURNS: usize = 256;
+const TURN: Duration = Duration::from_millis(100);
 /// Failures in a row after which a lane is asked less often.
 const PATIENCE: u32 = 3;
 
@@ -68,13 +78,14 @@ pub fn start(plans: &[Arc<Plan>], net: &Arc<Net>, out: &mpsc::Sender<Polled>) ->
 pub fn start_with(plans: &[Arc<Plan>], net: &Arc<Net>, out: &mpsc::Sender<Polled>, open: &Open) -> Supervisor {
     let mut supervisor = Supervisor { tasks: JoinSet::new(), pokes: HashMap::new() };
     let epoch = Instant::now();
+    let turns = Arc::new(Semaphore::new(TURNS));
     let seed = RandomState::new();
     for plan in plans {
         for looker in Looker::all(plan, net, open) {
             let poke = Arc::new(Notify::new());
             supervisor.pokes.insert(looker.id(), Arc::clone(&poke));
             let phase = phase(&seed, &plan.id, looker.probe().interval.0);
-            supervisor.tasks.spawn(run(looker, poke, out.clone(), epoch + phase));
+            supervisor.tasks.spawn(run(looker, poke, Arc::clone(&turns), out.clone(), epoch + phase));
         }
     }
     supervisor
@@ -87,18 +98,21 @@ fn phase(seed: &RandomState, plan: &PlanId, interval: Duration) -> Duration {
     BUCKET * pick
 }
 
-async fn run(mut looker: Looker, poke: Arc<Notify>, out: mpsc::Sender<Polled>, origin: Instant) {
+async fn run(mut looker: Looker, poke: Arc<Notify>, turns: Arc<Semaphore>, out: mpsc::Sender<Polled>, origin: Instant) {
     let interval = looker.probe().interval.0;
     let longest = looker.plan().stale_after(looker.probe()).saturating_sub(looker.probe().timeout.0).max(interval);
     let mut failures: u32 = 0;
     loop {
-        let polled = looker.look(None).await;
+        let polled = in_turn(&mut looker, &turns).await;
         let gap = polled.readings.iter().find_map(|r| r.value.as_ref().err());
         let all_failed = polled.readings.iter().all(|r| r.value.is_err());
         failures = if all_failed { failures.saturating_add(1) } else { 0 };
         let refused_once = failures == 1 && gap.is_some_and(|g| g.reason == Reason::Refused);
         if out.send(polled).await.is_err() {
             return;
+        }
+        if interval >= REST {
+            looker.rest().await;
         }
         let now = Instant::now();
         let next = if refused_once {
@@ -109,6 +123,20 @@ async fn run(mut looker: Looker, poke: Arc<Notify>, out: mpsc::Sender<Polled>, o
         tokio::select! {
             () = tokio::time::sleep_until(next) => {}
             () = poke.notified() => {}
+        }
+    }
+}
+
+/// Looks once, in turn.
+async fn in_turn(looker: &mut Looker, turns: &Semaphore) -> Polled {
+    // Never closed: a turn always comes.
+    let turn = turns.acquire().await;
+    let mut look = pin!(looker.look(None));
+    match tokio::time::timeout(TURN, &mut look).await {
+        Ok(polled) => polled,
+        Err(_) => {
+            drop(turn);
+            look.await
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::plan::{
     Subject, Weight,
 };
 use crate::readiness::{Reason, Value, Verdict};
-use crate::systems::{Look, Looking};
+use crate::systems::{Look, Looking, Resting};
 
 const A: SignalId = SignalId::new("test.a");
 const B: SignalId = SignalId::new("test.b");
@@ -68,7 +68,7 @@ fn plan(lanes: &[(&str, Does)]) -> (Arc<Plan>, Open) {
     let id = PlanId::new("p");
     let decls: Vec<LaneDecl> = lanes
         .iter()
-        .map(|(name, _)| LaneDecl { subject: Subject::part(name), server: SafeText::new(name), expects: vec![A, B] })
+        .map(|(name, _)| LaneDecl { subject: Subject::part(name), server: SafeText::new(name), expects: [A, B].into() })
         .collect();
     let probe = ProbeDecl {
         id: ProbeId::new(&id, "probe"),
@@ -93,6 +93,11 @@ fn plan(lanes: &[(&str, Does)]) -> (Arc<Plan>, Open) {
         probes: vec![probe],
         contacts: Vec::new(),
         losses: Vec::new(),
+        confirms: Vec::new(),
+        copies: Default::default(),
+        runbooks: Vec::new(),
+        lost_with: Vec::new(),
+        practice: None,
     };
     let does: Vec<Does> = lanes.iter().map(|(_, d)| *d).collect();
     let counts: Vec<Arc<AtomicUsize>> = lanes.iter().map(|_| Arc::default()).collect();
@@ -180,12 +185,47 @@ async fn poll_now_does_not_wait_for_the_interval() {
     assert_eq!(rx.recv().await, None, "dropping the supervisor ends every task");
 }
 
+/// A lane that counts how often it rests.
+struct Rests(Arc<AtomicUsize>);
+
+impl Lane for Rests {
+    fn look(&mut self, _deadline: Instant) -> Looking<'_> {
+        Box::pin(std::future::ready(Look::default()))
+    }
+
+    fn rest(&mut self) -> Resting<'_> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_lane_whose_next_look_is_a_minute_away_rests() {
+    // The third look's rest may have begun.
+    for (interval, rests) in [(59, 0..=0), (60, 2..=3)] {
+        let (plan, _) = plan(&[("slow", Does::Answers)]);
+        let mut plan = (*plan).clone();
+        plan.probes[0].interval = Span::secs(interval);
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        let open: Open = Arc::new(move |_, _, _| vec![Box::new(Rests(Arc::clone(&counted))) as Box<dyn Lane>]);
+        let (tx, mut rx) = mpsc::channel(16);
+        let _running = start_with(&[Arc::new(plan)], &Net::new(), &tx, &open);
+        // A goodbye that never ends puts off no look.
+        for _ in 0..3 {
+            first_of(&mut rx, "slow").await;
+        }
+        let count = count.load(Ordering::SeqCst);
+        assert!(rests.contains(&count), "{interval} s: {count}");
+    }
+}
+
 async fn swept(lanes: &[(&str, Does)], budget: Duration) -> (Model, Duration) {
     let (plan, open) = plan(lanes);
     let mut model = Model::new(Vec::new(), [], SafeText::new("boot"));
     model.configure(vec![Arc::clone(&plan)], crate::clock::now());
     let begun = Instant::now();
-    sweep_with(&mut model, &[plan], &Net::new(), budget, &mut |_, _| {}, &open).await;
+    sweep_with(&mut model, &mut Past::default(), &[plan], &Net::new(), budget, &mut |_, _| {}, &open).await;
     (model, begun.elapsed())
 }
 

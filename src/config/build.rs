@@ -1,14 +1,20 @@
 //! From a tree without mistakes to plans.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Deserialize as _;
 
-use crate::plan::{Contact, Here, Loss, Plan, PlanId, ProbeDecl, ProbeId, SafeText, Site, SiteId};
+use crate::plan::{
+    Area, Confirm, Contact, Copies, CopyPlace, DeclaredCopy, Here, Loss, Plan, PlanId, Practice, ProbeDecl, SafeText,
+    Site, SiteId,
+};
 
-use super::meaning::{ELSEWHERE, INTERVAL, Meaning, Probe, TIMEOUT};
-use super::options::{ContactTable, Defaults, File, PlanTable, ProbeTable};
+use crate::runbook::RunbookKind;
+
+use super::meaning::{ELSEWHERE, Meaning};
+use super::options::{ConfirmTable, ContactTable, CopyTable, File, PlanTable};
 use super::tree::Node;
 use super::{Config, Source};
 
@@ -23,19 +29,41 @@ pub(super) fn build(root: &Node, meaning: Meaning, source: Source) -> Result<Con
     if file.plan.len() != meaning.plans.len() {
         return Err("not every plan was read".to_owned());
     }
-    let plans =
-        file.plan.into_iter().zip(meaning.plans).map(|(table, probes)| plan(table, probes, &file.defaults, &here));
+    let practice = file.practice.map(|p| Practice::read(&p.own)).transpose();
+    let practice = practice.map_err(|_| "a practice world's addresses were not looked at".to_owned())?.map(Arc::new);
+    let mut runbooks = BTreeMap::new();
+    let mut plans = Vec::new();
+    for (table, read) in file.plan.into_iter().zip(meaning.plans) {
+        let looked_through = [RunbookKind::Failover, RunbookKind::Switchover];
+        let books = looked_through.iter().filter(|k| read.runbooks.get(**k).is_some());
+        let books = books.map(|k| SafeText::new(k.word())).collect();
+        let built = plan(table, read.probes, books, &here, practice.clone())?;
+        if !read.runbooks.by_kind.is_empty() {
+            runbooks.insert(built.id.clone(), Arc::new(read.runbooks));
+        }
+        plans.push(built);
+    }
     Ok(Config {
-        plans: plans.collect::<Result<_, _>>()?,
+        plans,
+        runbooks,
         here,
         state: file.state.map(PathBuf::from),
-        theme: file.theme.map(|t| t.0),
+        practice: practice.is_some(),
+        theme: None,
+        mouse: file.mouse,
         secrets: meaning.secrets,
+        warnings: Vec::new(),
         sources: vec![source],
     })
 }
 
-fn plan(table: PlanTable, probes: Vec<Probe>, defaults: &Defaults, here: &Here) -> Result<Arc<Plan>, String> {
+fn plan(
+    table: PlanTable,
+    probes: Vec<ProbeDecl>,
+    runbooks: Vec<SafeText>,
+    here: &Here,
+    practice: Option<Arc<Practice>>,
+) -> Result<Arc<Plan>, String> {
     let id = PlanId::new(&table.name.0);
     if table.probe.len() != probes.len() {
         return Err(format!("not every probe of {id} was read"));
@@ -47,33 +75,49 @@ fn plan(table: PlanTable, probes: Vec<Probe>, defaults: &Defaults, here: &Here) 
         Here::Site(site) if !sites.iter().any(|s| s.id == *site) => Here::Elsewhere,
         Here::Site(_) | Here::Elsewhere | Here::Unsaid => here.clone(),
     };
-    let decl = |(table, probe): (ProbeTable, Probe)| {
-        if table.kind != probe.kind.name {
-            return Err(format!("probe {} of {id} was read as another kind", table.name.0));
-        }
-        Ok(ProbeDecl {
-            id: ProbeId::new(&id, &table.name.0),
-            kind: probe.kind.name,
-            area: probe.kind.area,
-            weight: table.weight,
-            interval: table.interval.or(defaults.interval).unwrap_or(INTERVAL),
-            timeout: table.timeout.or(defaults.timeout).unwrap_or(TIMEOUT),
-            options: probe.declared.options,
-            lanes: probe.declared.lanes,
-        })
-    };
-    let probes = table.probe.into_iter().zip(probes).map(decl).collect::<Result<_, _>>()?;
+    if table.probe.iter().zip(&probes).any(|(t, p)| t.kind != p.kind || *t.name.0 != *p.id.name) {
+        return Err(format!("a probe of {id} was read as another one"));
+    }
     let contact = |c: ContactTable| Contact { role: c.role.0, reach: c.reach.0, after: c.after };
+    let requires = table.requires.unwrap_or_else(|| table.strategy.requires().to_vec());
+    let home = SiteId::new(&table.home.0);
+    // What people make sure of is mostly that the other site could take over.
+    let standby = requires.contains(&Area::Standby) || probes.iter().any(|p| p.area == Area::Standby);
+    let usual = if standby { Area::Standby } else { requires.first().copied().unwrap_or(Area::Standby) };
+    let confirm = |c: ConfirmTable| Confirm {
+        what: c.what.0,
+        area: c.area.unwrap_or(usual),
+        on: c.on,
+        by: c.by.0,
+        lasts: c.lasts,
+    };
+    let copy = |c: CopyTable| DeclaredCopy {
+        what: c.what.0,
+        place: CopyPlace::new(c.medium, c.site.map(|s| SiteId::new(&s.0)).as_ref(), c.offsite, &home),
+        on: c.on,
+        by: c.by.map(|b| b.0),
+        lasts: c.lasts,
+    };
+    let copies = Copies { rule: table.copies, declared: table.copy.into_iter().map(copy).collect() };
     Ok(Arc::new(Plan {
         tier: table.tier,
         strategy: table.strategy,
         objectives: table.objectives,
         sites,
-        home: SiteId::new(&table.home.0),
+        home,
         here,
-        requires: table.requires.unwrap_or_else(|| table.strategy.requires().to_vec()),
+        requires,
         probes,
         contacts: table.contact.into_iter().map(contact).collect(),
+        confirms: table.confirm.into_iter().map(confirm).collect(),
+        copies,
+        runbooks,
+        practice,
+        lost_with: table
+            .lost_with
+            .into_iter()
+            .flat_map(|(site, servers)| servers.into_iter().map(move |s| (SiteId::new(&site), s.0)))
+            .collect(),
         losses: table.loss.into_iter().map(|l| Loss { what: l.what.0, why: l.why.0 }).collect(),
         id,
     }))

@@ -2,30 +2,30 @@
 
 use serde_json::Value;
 
-use crate::plan::{Bytes, Span};
+use crate::plan::{Bytes, Day, Span};
 
+use super::Formats;
 use super::nearest::nearest;
 use super::options::Name;
 use super::problem::Report;
-use super::schema::COMMON;
+use super::schema::{COMMON, COMMON_STEP};
 use super::tree::{Kind, Node};
 
 /// Names that people will write and that have a reason of their own for not being accepted.
-const REFUSED: [(&str, &str, &str); 5] = [
-    ("failover", "runbooks are not supported by this version", "remove it"),
-    ("switchover", "runbooks are not supported by this version", "remove it"),
-    ("failback", "runbooks are not supported by this version", "remove it"),
-    ("drill", "runbooks are not supported by this version", "remove it"),
-    (
-        "active-active",
-        "\"active-active\" is not supported: the rules assume that one site takes writes",
-        "\"warm-standby\", \"pilot-light\" or \"backup-restore\"",
-    ),
-];
+const REFUSED: [(&str, &str, &str); 1] = [(
+    "active-active",
+    "\"active-active\" is not supported: the rules assume that one site takes writes",
+    "\"warm-standby\", \"pilot-light\" or \"backup-restore\"",
+)];
 
 /// Checks a whole file.
 pub(super) fn check(schema: &Value, root: &Node, report: &mut Report<'_>) {
-    Checker { root: schema, report }.node(schema, root, "");
+    check_with(schema, root, report, |_, _| None);
+}
+
+/// The same, with formats of other files.
+pub(super) fn check_with(schema: &Value, root: &Node, report: &mut Report<'_>, formats: Formats) {
+    Checker { root: schema, report, formats }.node(schema, root, "");
 }
 
 /// A key below another, in the words of the file: `plan[payments].sites.east`.
@@ -46,6 +46,7 @@ pub(super) fn item(key: &str, index: usize, node: &Node) -> String {
 struct Checker<'a, 'r, 't> {
     root: &'a Value,
     report: &'r mut Report<'t>,
+    formats: Formats,
 }
 
 /// A keyword's value as text.
@@ -103,7 +104,8 @@ impl<'a> Checker<'a, '_, '_> {
             Kind::Float(n) => self.number(schema, Some(*n), node, key),
             Kind::Array(items) => self.array(schema, items, node, key),
             Kind::Table(_) => self.table(schema, node, key),
-            Kind::Boolean(_) | Kind::Datetime(_) => {}
+            Kind::Datetime(s) => self.string(schema, s, node, key),
+            Kind::Boolean(_) => {}
         }
     }
 
@@ -111,10 +113,12 @@ impl<'a> Checker<'a, '_, '_> {
         let fault = match text(schema, "format") {
             Some("duration") => s.parse::<Span>().err().map(|e| e.to_string()),
             Some("size") => s.parse::<Bytes>().err().map(|e| e.to_string()),
+            Some("date") => s.parse::<Day>().err().map(|e| e.to_string()),
             Some("name") if !Name::fits(s) => Some(
                 "not a name: write letters, digits, '.', '_' and '-', at most 63, the first a letter or digit".into(),
             ),
-            Some(_) | None => None,
+            Some(other) => (self.formats)(other, s),
+            None => None,
         };
         let count = s.chars().count() as u64;
         if let Some(fault) = fault {
@@ -192,10 +196,26 @@ impl<'a> Checker<'a, '_, '_> {
                     &node.span,
                     &below(key, name),
                     &format!("`{name}` is missing"),
-                    &format!("add `{name} = ...`{about}"),
+                    &format!("add {}{about}", self.written(key, name, known.and_then(|k| k.get(name)))),
                 );
             }
         }
+    }
+
+    /// How a missing key is written: a list of tables as the tables that people write.
+    fn written(&self, key: &str, name: &str, schema: Option<&'a Value>) -> String {
+        let of_tables = |s: &'a Value| {
+            let items = self.resolve(s).get("items")?;
+            let items = self.resolve(items);
+            Some(text(items, "type") == Some("object") || items.get("oneOf").is_some())
+        };
+        if schema.and_then(of_tables) == Some(true) {
+            let bare: String =
+                key.split('.').map(|k| k.split('[').next().unwrap_or(k)).flat_map(|k| [k, "."]).collect();
+            let path = if key.is_empty() { name.to_owned() } else { format!("{bare}{name}") };
+            return format!("`[[{path}]]`");
+        }
+        format!("`{name} = ...`")
     }
 
     fn unknown_key(&mut self, key: &str, entry: &super::tree::Entry, names: &[&str]) {
@@ -267,15 +287,20 @@ impl<'a> Checker<'a, '_, '_> {
                 self.report.add(&node.span, &below(key, "kind"), "`kind` is missing", &right);
             }
         }
-        // What every probe has can be checked though the kind is unknown.
+        // What every one of its sort has can be checked though the kind is unknown.
         let Some((_, any)) = kinds.first() else { return };
-        for name in COMMON.iter().filter(|n| **n != "kind") {
+        let (common, called) = match any.pointer("/properties/step") {
+            Some(_) => (&COMMON_STEP[..], "step"),
+            None => (&COMMON[..], "name"),
+        };
+        for name in common.iter().filter(|n| **n != "kind") {
             if let (Some(schema), Some(node)) = (any.get("properties").and_then(|p| p.get(*name)), node.get(name)) {
                 self.node(schema, node, &below(key, name));
             }
         }
-        if node.get("name").is_none() {
-            self.report.add(&node.span, &below(key, "name"), "`name` is missing", "add `name = ...`");
+        if node.get(called).is_none() {
+            let (what, right) = (format!("`{called}` is missing"), format!("add `{called} = ...`"));
+            self.report.add(&node.span, &below(key, called), &what, &right);
         }
     }
 
@@ -292,7 +317,7 @@ impl<'a> Checker<'a, '_, '_> {
         if tags.len() < alternatives.len() {
             let trial = |s: &&&'a Value| {
                 let mut report = Report::new(super::problem::Lines::new("", ""));
-                Checker { root: self.root, report: &mut report }.node(s, node, "");
+                Checker { root: self.root, report: &mut report, formats: self.formats }.node(s, node, "");
                 report.done().is_ok()
             };
             let fitting = alternatives.iter().find(trial).or(alternatives.first());
@@ -323,7 +348,9 @@ impl<'a> Checker<'a, '_, '_> {
         let words = match text(schema, "format") {
             Some("duration") => "a duration such as \"30s\"",
             Some("size") => "a size such as \"16MiB\"",
+            Some("date") => "a day such as 2026-11-01",
             Some("name") => "a name in quotes",
+            Some("colour") => "a colour in quotes such as \"green\", \"#d55e00\" or \"28\"",
             Some(_) | None => match text(schema, "type") {
                 Some("string") => "a string",
                 Some("integer") => "an integer",
@@ -364,6 +391,9 @@ fn fits(schema: &Value, node: &Node) -> bool {
         (Kind::Boolean(_), "boolean") | (Kind::Array(_), "array") | (Kind::Table(_), "object") => true,
         (_, _) => false,
     };
+    if text(schema, "format") == Some("date") && matches!(node.kind, Kind::Datetime(_)) {
+        return true;
+    }
     match schema.get("type") {
         Some(Value::String(t)) => one(t),
         Some(Value::Array(types)) => types.iter().filter_map(Value::as_str).any(one),

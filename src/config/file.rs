@@ -36,8 +36,16 @@ fn find_among(cli: Option<&Path>, env: Option<OsString>, platform: Option<PathBu
 /// Reads and checks a file.
 ///
 /// # Errors
-/// Every mistake at once; or that the file cannot be read: missing, a directory, not allowed, not UTF-8, above 4 MiB.
+/// Every mistake at once; or that the file cannot be read.
 pub fn load(path: &Path) -> Result<Config, Problems> {
+    parse(&path.display().to_string(), &read(path)?)
+}
+
+/// Reads a file's text.
+///
+/// # Errors
+/// That the file cannot be read: missing, a directory, not allowed, not UTF-8, above 4 MiB.
+pub fn read(path: &Path) -> Result<String, Problems> {
     let name = path.display().to_string();
     let failed = |e: &std::io::Error| {
         #[expect(clippy::wildcard_enum_match_arm, reason = "ErrorKind is open; the system's own words serve")]
@@ -57,7 +65,7 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
     if bytes.len() as u64 > LARGEST {
         return Err(Problems::with_file(&name, "is larger than 4 MiB", "is this the right file?"));
     }
-    parse(&name, &utf8(&name, bytes)?)
+    utf8(&name, bytes)
 }
 
 fn utf8(name: &str, bytes: Vec<u8>) -> Result<String, Problems> {

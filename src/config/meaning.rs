@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::plan::{Area, Objectives, PlanId, ProbeId, SiteId, Span};
-use crate::systems::{Declared, Fault, ProbeKind, ReadContext, System};
+use crate::plan::{Area, Objectives, PlanId, ProbeDecl, ProbeId, SiteId, Span, Strategy};
+use crate::runbook::Runbooks;
+use crate::systems::{Declared, Fault, Pace, ReadContext, System};
 
 use super::Secret;
 use super::check::{below, item};
@@ -20,35 +21,35 @@ use super::schema::COMMON;
 use super::tree::{Entry, Node};
 
 /// How often a probe looks where nothing says otherwise.
-pub(super) const INTERVAL: Span = Span::secs(5);
+const INTERVAL: Span = Span::secs(5);
 /// How long a look may take where nothing says otherwise.
-pub(super) const TIMEOUT: Span = Span::secs(3);
+const TIMEOUT: Span = Span::secs(3);
 /// The longest interval and timeout: what looks less often than that is no live view.
 const LONGEST: Span = Span::secs(3_600);
 /// What `here` says where this machine is in none of the sites; so no site can have this name.
 pub(super) const ELSEWHERE: &str = "elsewhere";
 
-/// A probe that was read.
-pub(super) struct Probe {
-    pub(super) kind: &'static ProbeKind,
-    pub(super) declared: Declared,
+/// A plan's probes and runbooks.
+pub(super) struct OfPlan {
+    pub(super) probes: Vec<ProbeDecl>,
+    pub(super) runbooks: Runbooks,
 }
 
-/// What was read: for each plan its probes, in the order of the file, and where all secrets are. A probe with mistakes
-/// is missing, but then there is a problem.
+/// What was read: for each plan its probes, in the order of the file, and where all secrets are. A probe or a step with
+/// mistakes is missing, but then there is a problem.
 #[derive(Default)]
 pub(super) struct Meaning {
-    pub(super) plans: Vec<Vec<Probe>>,
+    pub(super) plans: Vec<OfPlan>,
     pub(super) secrets: Vec<Secret>,
 }
 
-struct Reader<'s, 'r, 't> {
-    systems: &'s [&'static System],
-    report: &'r mut Report<'t>,
+pub(super) struct Reader<'s, 'r, 't> {
+    pub(super) systems: &'s [&'static System],
+    pub(super) report: &'r mut Report<'t>,
     /// Probes whose own keys have mistakes of shape.
     broken: HashSet<String>,
     defaults: Times<'s>,
-    secrets: Vec<Secret>,
+    pub(super) secrets: Vec<Secret>,
 }
 
 /// How often and how long, and where it was written.
@@ -58,12 +59,26 @@ struct Times<'n> {
     timeout: (Span, Option<&'n Node>),
 }
 
+impl Times<'_> {
+    /// The same, but no less than what a kind needs.
+    fn at_least(mut self, pace: Pace) -> Self {
+        if let Some(least) = pace.interval.filter(|l| *l > self.interval.0) {
+            self.interval = (least, None);
+        }
+        if let Some(least) = pace.timeout.filter(|l| *l > self.timeout.0) {
+            self.timeout = (least, None);
+        }
+        self
+    }
+}
+
 /// What a plan's probes are read in.
-struct PlanContext<'n> {
-    id: PlanId,
-    key: String,
-    sites: Vec<SiteId>,
-    home: SiteId,
+pub(super) struct PlanContext<'n> {
+    pub(super) id: PlanId,
+    pub(super) key: String,
+    pub(super) sites: Vec<SiteId>,
+    pub(super) home: SiteId,
+    strategy: Strategy,
     objectives: Objectives,
     /// The RPO, where it was said properly.
     rpo: Option<(Span, &'n Node)>,
@@ -82,6 +97,9 @@ pub(super) fn read(systems: &[&'static System], root: &Node, report: &mut Report
     reader.unique("plan", plans);
     reader.here(root, plans);
     let plans = plans.iter().enumerate().map(|(i, plan)| reader.plan(&item("plan", i, plan), plan)).collect();
+    if let Some(practice) = root.get("practice") {
+        super::practice::judge(root, practice, reader.report);
+    }
     Meaning { plans, secrets: reader.secrets }
 }
 
@@ -96,7 +114,7 @@ fn broken_probe(key: &str) -> Option<String> {
     (!common).then(|| key.get(..end).unwrap_or_default().to_owned())
 }
 
-fn span_of(node: Option<&Node>) -> Option<Span> {
+pub(super) fn span_of(node: Option<&Node>) -> Option<Span> {
     node.and_then(Node::text).and_then(|t| t.parse().ok())
 }
 
@@ -125,7 +143,7 @@ impl<'s> Reader<'s, '_, '_> {
     }
 
     /// Names that must differ.
-    fn unique(&mut self, key: &str, tables: &[Node]) {
+    pub(super) fn unique(&mut self, key: &str, tables: &[Node]) {
         let mut seen: HashMap<&str, usize> = HashMap::new();
         for table in tables {
             let Some((node, name)) = table.get("name").and_then(|n| Some((n, n.text()?))) else { continue };
@@ -154,7 +172,7 @@ impl<'s> Reader<'s, '_, '_> {
         }
     }
 
-    fn plan(&mut self, key: &str, plan: &'s Node) -> Vec<Probe> {
+    fn plan(&mut self, key: &str, plan: &'s Node) -> OfPlan {
         let entries = plan.get("sites").map_or(&[][..], Node::entries);
         for entry in entries {
             self.site_name(&below(&below(key, "sites"), &entry.key), entry);
@@ -182,14 +200,52 @@ impl<'s> Reader<'s, '_, '_> {
             id: PlanId::new(plan.get("name").and_then(Node::text).unwrap_or("?")),
             key: key.to_owned(),
             home: home.map(|(_, h)| SiteId::new(h)).filter(|h| sites.contains(h)).unwrap_or_else(fallback),
+            // Where it is none, the schema says so.
+            strategy: plan
+                .get("strategy")
+                .and_then(Node::text)
+                .and_then(Strategy::from_name)
+                .unwrap_or(Strategy::WarmStandby),
             objectives: Objectives { rpo: rpo.map_or(long, |r| r.0), rto: rto.map_or(long, |r| r.0) },
             sites,
             rpo,
         };
+        self.said(&context, plan);
         let probes = plan.get("probe").map_or(&[][..], Node::items);
         self.unique(&below(key, "probe"), probes);
         let of = |(i, probe)| self.probe(&context, &item(&below(&context.key, "probe"), i, probe), probe);
-        probes.iter().enumerate().filter_map(of).collect()
+        let read: Vec<ProbeDecl> = probes.iter().enumerate().filter_map(of).collect();
+        let runbooks = self.runbooks(&context, plan, &read);
+        OfPlan { probes: read, runbooks }
+    }
+
+    /// What people vouch for: the sites of copies are the plan's, and what stands for no time says nothing.
+    fn said(&mut self, plan: &PlanContext<'s>, node: &Node) {
+        for entry in node.get("lost_with").map_or(&[][..], Node::entries) {
+            if !plan.sites.is_empty() && !plan.sites.iter().any(|s| s.as_str() == entry.key) {
+                let key = below(&below(&plan.key, "lost_with"), &entry.key);
+                self.no_site(&entry.key_span, &key, &entry.key, &plan.sites);
+            }
+        }
+        for table in ["copy", "confirm"] {
+            for (i, entry) in node.get(table).map_or(&[][..], Node::items).iter().enumerate() {
+                let key = item(&below(&plan.key, table), i, entry);
+                if let Some((node, site)) = entry.get("site").and_then(|n| Some((n, n.text()?)))
+                    && !plan.sites.iter().any(|s| s.as_str() == site)
+                    && !plan.sites.is_empty()
+                {
+                    self.no_site(&node.span, &below(&key, "site"), site, &plan.sites);
+                }
+                if let Some(node) = entry.get("for").filter(|n| span_of(Some(n)).is_some_and(|s| s.0.is_zero())) {
+                    self.report.add(
+                        &node.span,
+                        &below(&key, "for"),
+                        "0s is out of range",
+                        "how long it stands: \"90d\"",
+                    );
+                }
+            }
+        }
     }
 
     fn site_name(&mut self, key: &str, entry: &Entry) {
@@ -206,13 +262,15 @@ impl<'s> Reader<'s, '_, '_> {
         }
     }
 
-    fn no_site(&mut self, span: &Range<usize>, key: &str, found: &str, sites: &[SiteId]) {
+    pub(super) fn no_site(&mut self, span: &Range<usize>, key: &str, found: &str, sites: &[SiteId]) {
         let right = named(found, sites.iter().map(SiteId::as_str));
         self.report.add(span, key, &format!("the plan has no site {found:?}"), &right);
     }
 
-    fn probe(&mut self, plan: &PlanContext<'s>, key: &str, probe: &'s Node) -> Option<Probe> {
-        let times = self.times(probe, key, self.defaults);
+    fn probe(&mut self, plan: &PlanContext<'s>, key: &str, probe: &'s Node) -> Option<ProbeDecl> {
+        let name = probe.get("kind").and_then(Node::text);
+        let kind = self.systems.iter().flat_map(|s| s.probes).find(|k| Some(k.name) == name);
+        let times = self.times(probe, key, self.defaults.at_least(kind.map_or(Pace::USUAL, |k| k.pace)));
         if !plan.sites.is_empty() {
             for entry in probe.get("at").map_or(&[][..], Node::entries) {
                 if !plan.sites.iter().any(|s| s.as_str() == entry.key) {
@@ -225,17 +283,27 @@ impl<'s> Reader<'s, '_, '_> {
                 self.no_site(&node.span, &below(key, "site"), site, &plan.sites);
             }
         }
-        let name = probe.get("kind").and_then(Node::text)?;
-        let kind = self.systems.iter().flat_map(|s| s.probes).find(|k| k.name == name)?;
-        let too_slow = kind.area == Area::Replication && !self.fits_rpo(plan, key, probe, times);
+        let kind = kind?;
+        let said = || probe.get("area").and_then(Node::text).and_then(Area::from_name);
+        let area = kind.area.fixed().or_else(said)?;
+        let too_slow = area == Area::Replication && !self.fits_rpo(plan, key, probe, times);
         // A system may count on a plan with sites, of which its home is one.
         if self.broken.contains(key) || plan.sites.len() < 2 {
             return None;
         }
         let id = ProbeId::new(&plan.id, probe.get("name").and_then(Node::text).unwrap_or("?"));
         let (interval, timeout) = (times.interval.0, times.timeout.0);
-        let PlanContext { sites, home, objectives, .. } = plan;
-        let context = ReadContext { id: &id, sites, home, objectives, interval: interval.0, timeout: timeout.0 };
+        let PlanContext { sites, home, strategy, objectives, .. } = plan;
+        let context = ReadContext {
+            id: &id,
+            sites,
+            home,
+            strategy: *strategy,
+            objectives,
+            area,
+            interval: interval.0,
+            timeout: timeout.0,
+        };
         let own = probe.entries().iter().filter(|e| !COMMON.contains(&e.key.as_str()));
         let own = Value::Object(own.map(|e| (e.key.clone(), e.node.json())).collect());
         match (kind.read)(&context, own) {
@@ -246,7 +314,10 @@ impl<'s> Reader<'s, '_, '_> {
                     let place = self.report.lines.place(span);
                     self.secrets.push(Secret { probe: id.clone(), key, secret: secret.clone(), place });
                 }
-                Some(Probe { kind, declared })
+                let weight =
+                    probe.get("weight").and_then(|n| serde_json::from_value(n.json()).ok()).unwrap_or_default();
+                let Declared { options, lanes, .. } = declared;
+                Some(ProbeDecl { id, kind: kind.name, area, weight, interval, timeout, options, lanes })
             }
             Err(faults) => {
                 for Fault { path, what, right } in faults {
@@ -287,7 +358,7 @@ impl<'s> Reader<'s, '_, '_> {
 }
 
 /// What was probably meant, or everything that could be.
-fn named<'n>(found: &str, names: impl Iterator<Item = &'n str> + Clone) -> String {
+pub(super) fn named<'n>(found: &str, names: impl Iterator<Item = &'n str> + Clone) -> String {
     match nearest(found, names.clone()) {
         Some(near) => format!("did you mean {near:?}?"),
         None => {
@@ -299,7 +370,7 @@ fn named<'n>(found: &str, names: impl Iterator<Item = &'n str> + Clone) -> Strin
 }
 
 /// The place and the full key of a path below a table; of the deepest part that is there.
-fn locate<'n>(table: &'n Node, key: &str, path: &[&str]) -> (&'n Range<usize>, String) {
+pub(super) fn locate<'n>(table: &'n Node, key: &str, path: &[&str]) -> (&'n Range<usize>, String) {
     let (mut span, mut key, mut node) = (&table.span, key.to_owned(), Some(table));
     for step in path {
         let array = node.map(Node::items).filter(|i| !i.is_empty());

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::plan::{Area, Objectives, SafeText, Span, Strategy, Weight};
+use crate::plan::{Area, CopyRule, Day, Medium, Objectives, SafeText, Span, Strategy, Weight};
 
 /// A name that other things refer to: letters, digits, `.`, `_` and `-`, at most 63, starting with a letter or digit.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,6 +23,12 @@ impl Name {
             && chars.next().is_some_and(|c| c.is_ascii_alphanumeric())
             && chars.all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
     }
+}
+
+/// Whether a text can be a name: letters, digits, `.`, `_` and `-`, at most 63, starting with a letter or digit.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    Name::fits(text)
 }
 
 impl JsonSchema for Name {
@@ -57,23 +63,46 @@ pub(super) struct File {
     pub(super) here: Option<Name>,
     /// The directory for state, shared by the operators of this host; else the user's own.
     pub(super) state: Option<String>,
-    /// The theme of the screen.
+    /// The theme of the screen: "default", "light", "high-contrast", "mono", or one of your own: "NAME" for themes/NAME.toml
+    /// beside the configuration.
+    #[expect(dead_code, reason = "read with its place; here for its schema")]
     pub(super) theme: Option<Name>,
+    /// Whether the board takes the mouse: the wheel scrolls, a click selects, a click on what is selected opens it. With
+    /// `false` the terminal keeps it for selecting text; so it does while shift is held, in most terminals.
+    #[serde(default = "yes")]
+    pub(super) mouse: bool,
+    /// Marks the configuration of a practice world. Only `lifeboat demo` writes it.
+    pub(super) practice: Option<PracticeTable>,
     /// What holds for every probe that does not say otherwise.
     #[serde(default)]
+    #[expect(dead_code, reason = "read where a probe's kind is known; here for its schema")]
     pub(super) defaults: Defaults,
     /// The plans: one protected service each.
     #[schemars(length(min = 1))]
     pub(super) plan: Vec<PlanTable>,
 }
 
+/// The practice world that a configuration belongs to.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PracticeTable {
+    /// The addresses that are its own, all of them loopback: `127.0.0.1:40001`. Whatever else the configuration names is
+    /// refused, and so is every program.
+    #[schemars(length(min = 1))]
+    pub(super) own: Vec<String>,
+}
+
 /// What holds for every probe that does not say otherwise.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "read where a probe's kind is known; here for its schema")]
 pub(super) struct Defaults {
-    /// How often to look; 5s where it is not said.
+    /// How often to look; 5s where it is not said. Kinds that look at what changes seldom have a longer one of their
+    /// own: then the longer of the two holds. From 1m on, databases are asked over a new connection each time: one that
+    /// rests so long is not kept.
     pub(super) interval: Option<Span>,
-    /// How long one look may take, connecting included; 3s where it is not said.
+    /// How long one look may take, connecting included; 3s where it is not said. Kinds whose looks take long have a
+    /// longer one of their own: then the longer of the two holds.
     pub(super) timeout: Option<Span>,
 }
 
@@ -107,6 +136,57 @@ pub(super) struct PlanTable {
     /// What it knows will not survive.
     #[serde(default)]
     pub(super) loss: Vec<LossTable>,
+    /// What somebody made sure of.
+    #[serde(default)]
+    pub(super) confirm: Vec<ConfirmTable>,
+    /// How many copies of the data there must be. "3-2-1": three, production included, on two media, one off the home
+    /// site. Without it, nobody counts them.
+    pub(super) copies: Option<CopyRule>,
+    /// Copies that no probe sees.
+    #[serde(default)]
+    pub(super) copy: Vec<CopyTable>,
+    /// What else would be lost with a site, beside what probes look at there: name servers, hosts that secrets come from.
+    /// `--assume-lost` refuses them.
+    #[serde(default)]
+    pub(super) lost_with: BTreeMap<String, Vec<Words>>,
+    /// The steps of an unplanned failover, in order.
+    #[serde(default)]
+    #[expect(dead_code, reason = "read where a step's kind is known; here for its schema")]
+    pub(super) failover: Vec<StepTable>,
+    /// The steps of a planned switchover, in order.
+    #[serde(default)]
+    #[expect(dead_code, reason = "read where a step's kind is known; here for its schema")]
+    pub(super) switchover: Vec<StepTable>,
+    /// The steps of the way back home, in order.
+    #[serde(default)]
+    #[expect(dead_code, reason = "read where a step's kind is known; here for its schema")]
+    pub(super) failback: Vec<StepTable>,
+    /// The steps of a rehearsal, in order. It must not touch what users use.
+    #[serde(default)]
+    #[expect(dead_code, reason = "read where a step's kind is known; here for its schema")]
+    pub(super) drill: Vec<StepTable>,
+}
+
+/// What every step has, beside the keys of its kind.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[expect(dead_code, reason = "read where a step's kind is known; here for its schema")]
+pub(super) struct StepTable {
+    /// Its name, unique in its runbook: what it does, in your words.
+    pub(super) step: Words,
+    /// What it does.
+    pub(super) kind: String,
+    /// The probe whose system it acts on, where its kind acts on one.
+    pub(super) probe: Option<Name>,
+    /// The site that it is about: "old-active", "new-active", or a site's name. Without it, the site that takes over.
+    pub(super) on: Option<Name>,
+    /// How long it normally takes; the estimate counts with it until runs have measured it.
+    pub(super) expect: Option<Span>,
+    /// How long acting and looking for the effect may take; then nobody knows, and a person decides. Each kind has one.
+    pub(super) deadline: Option<Span>,
+    /// Steps in a row with the same group run side by side.
+    pub(super) group: Option<Name>,
+    /// Why this step does what would be refused otherwise, such as promoting without a fence before it.
+    pub(super) because: Option<Words>,
 }
 
 /// What every probe has, beside the keys of its kind.
@@ -118,10 +198,16 @@ pub(super) struct ProbeTable {
     pub(super) kind: String,
     /// Whether its findings count in full, or are advice: then they cap at degraded.
     #[serde(default)]
+    #[expect(dead_code, reason = "read where the probe is; here for its schema")]
     pub(super) weight: Weight,
+    /// The column that its findings count in: for kinds that serve any.
+    #[expect(dead_code, reason = "read where the kind is known; here for its schema")]
+    pub(super) area: Option<Area>,
     /// How often to look, instead of the default.
+    #[expect(dead_code, reason = "read where the kind is known; here for its schema")]
     pub(super) interval: Option<Span>,
     /// How long one look may take, instead of the default.
+    #[expect(dead_code, reason = "read where the kind is known; here for its schema")]
     pub(super) timeout: Option<Span>,
 }
 
@@ -146,4 +232,56 @@ pub(super) struct LossTable {
     pub(super) what: Words,
     /// Why.
     pub(super) why: Words,
+}
+
+/// Something that no probe can see and that somebody made sure of. It stands for a while, and is unknown after that.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConfirmTable {
+    /// What was made sure of.
+    pub(super) what: Words,
+    /// When. Write the new day here when it was made sure of again.
+    pub(super) on: Day,
+    /// By whom.
+    pub(super) by: Words,
+    /// For how long it stands; 90d where it is not said.
+    #[serde(rename = "for", default = "ninety_days")]
+    pub(super) lasts: Span,
+    /// The area that it counts in; "standby" where the plan has it, else the first that it requires. It never makes an
+    /// area ready by itself.
+    pub(super) area: Option<Area>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn ninety_days() -> Span {
+    Span::secs(90 * 86_400)
+}
+
+/// A copy of the data that no probe sees, such as tapes in a vault.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CopyTable {
+    /// What it is.
+    pub(super) what: Words,
+    /// What it is kept on.
+    #[serde(default)]
+    pub(super) medium: Medium,
+    /// The site that it is in, where it is one of the plan's.
+    pub(super) site: Option<Name>,
+    /// Whether it survives the loss of the home site; where it is not said, a copy in another site does.
+    pub(super) offsite: Option<bool>,
+    /// When somebody last made sure that it is there. It is unknown once that is too long ago.
+    pub(super) on: Day,
+    /// Who that was.
+    pub(super) by: Option<Words>,
+    /// For how long their word holds; 31d where it is not said.
+    #[serde(rename = "for", default = "thirty_one_days")]
+    pub(super) lasts: Span,
+}
+
+const fn thirty_one_days() -> Span {
+    Span::secs(31 * 86_400)
 }

@@ -1,15 +1,20 @@
 //! The one schema: derived from option types, joined from the configuration's own and every system's.
 
-use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::systems::{ProbeKind, System};
+use crate::plan::Span;
+use crate::runbook::RunbookKind;
+use crate::systems::{KindArea, ProbeKind, StepKind, System};
 
 use super::options;
 
+/// The keys that every step has; its kind's own keys stand beside them.
+pub(super) const COMMON_STEP: [&str; 8] = ["step", "kind", "probe", "on", "expect", "deadline", "group", "because"];
+
 /// The keys that every probe has; its kind's own keys stand beside them.
-pub(super) const COMMON: [&str; 5] = ["name", "kind", "weight", "interval", "timeout"];
+pub(super) const COMMON: [&str; 6] = ["name", "kind", "weight", "area", "interval", "timeout"];
 
 /// The JSON Schema (2020-12) of a whole configuration file.
 pub(super) fn of(systems: &[&System]) -> Value {
@@ -21,14 +26,31 @@ pub(super) fn of(systems: &[&System]) -> Value {
     for kind in systems.iter().flat_map(|s| s.probes) {
         kinds.push((format!("probe.{}", kind.name), probe(&mut generator, kind, &common)));
     }
+    let common = generator.root_schema_for::<options::StepTable>().to_value();
+    drop(generator.definitions_mut().remove("StepTable"));
+    let mut steps: Vec<(String, Value)> = Vec::new();
+    for kind in systems.iter().flat_map(|s| s.steps) {
+        steps.push((format!("step.{}", kind.name), step(&mut generator, kind, &common)));
+    }
     let mut root = generator.into_root_schema_for::<options::File>().to_value();
-    let items: Vec<Value> = kinds.iter().map(|(name, _)| json!({ "$ref": format!("#/$defs/{name}") })).collect();
+    let refer = |kinds: &[(String, Value)]| -> Value {
+        let items: Vec<Value> = kinds.iter().map(|(name, _)| json!({ "$ref": format!("#/$defs/{name}") })).collect();
+        json!({ "oneOf": items })
+    };
+    let (probes, runbook) = (refer(&kinds), refer(&steps));
     if let Some(definitions) = root.get_mut("$defs").and_then(Value::as_object_mut) {
         definitions.remove("ProbeTable");
+        definitions.remove("StepTable");
         definitions.extend(kinds);
+        definitions.extend(steps);
     }
-    if let Some(probes) = root.pointer_mut("/$defs/PlanTable/properties/probe").and_then(Value::as_object_mut) {
-        probes.insert("items".to_owned(), json!({ "oneOf": items }));
+    if let Some(plan) = root.pointer_mut("/$defs/PlanTable/properties") {
+        let runbooks = RunbookKind::ALL.map(|k| (k.word(), runbook.clone()));
+        for (key, items) in runbooks.into_iter().chain([("probe", probes)]) {
+            if let Some(list) = plan.get_mut(key).and_then(Value::as_object_mut) {
+                list.insert("items".to_owned(), items);
+            }
+        }
     }
     if let Some(table) = root.as_object_mut() {
         table.insert("title".to_owned(), Value::from("Lifeboat configuration"));
@@ -37,16 +59,55 @@ pub(super) fn of(systems: &[&System]) -> Value {
     root
 }
 
-/// The schema of one kind of probe: its own keys and those that every probe has.
-fn probe(generator: &mut SchemaGenerator, kind: &ProbeKind, common: &Value) -> Value {
-    let mut own = (kind.schema)(generator).to_value();
-    if let Some(name) = own.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix("#/$defs/")) {
-        own = generator.definitions().get(name).cloned().unwrap_or(own);
-    }
+/// The JSON Schema (2020-12) of another file.
+pub(super) fn of_type<T: JsonSchema>() -> Value {
+    let mut root = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value();
+    without_null(&mut root);
+    root
+}
+
+/// The schema of one kind of step: its own keys and those that every step has.
+fn step(generator: &mut SchemaGenerator, kind: &StepKind, common: &Value) -> Value {
+    let own = own(generator, kind.schema);
     let mut properties = table(common, "properties");
     properties.insert("kind".to_owned(), json!({ "const": kind.name, "type": "string" }));
-    properties.extend(table(&own, "properties"));
+    let mut required = vec![Value::from("step"), Value::from("kind")];
+    if kind.probes.is_empty() {
+        properties.shift_remove("probe");
+    } else {
+        required.push(Value::from("probe"));
+    }
+    join(&own, properties, required)
+}
+
+/// The schema of a kind's own keys.
+fn own(generator: &mut SchemaGenerator, schema: fn(&mut SchemaGenerator) -> schemars::Schema) -> Value {
+    let own = schema(generator).to_value();
+    let name = own.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix("#/$defs/"));
+    name.and_then(|name| generator.definitions().get(name).cloned()).unwrap_or(own)
+}
+
+/// The schema of one kind of probe: its own keys and those that every probe has.
+fn probe(generator: &mut SchemaGenerator, kind: &ProbeKind, common: &Value) -> Value {
+    let own = own(generator, kind.schema);
+    let mut properties = table(common, "properties");
+    properties.insert("kind".to_owned(), json!({ "const": kind.name, "type": "string" }));
     let mut required = vec![Value::from("name"), Value::from("kind")];
+    match kind.area {
+        KindArea::Fixed(_) => drop(properties.shift_remove("area")),
+        KindArea::Declared => required.push(Value::from("area")),
+    }
+    for (key, least) in [("interval", kind.pace.interval), ("timeout", kind.pace.timeout)] {
+        if let (Some(least), Some(property)) = (least, properties.get_mut(key)) {
+            at_least(property, least);
+        }
+    }
+    join(&own, properties, required)
+}
+
+/// A table with the keys that all of its sort have, and its kind's own.
+fn join(own: &Value, mut properties: Map<String, Value>, mut required: Vec<Value>) -> Value {
+    properties.extend(table(own, "properties"));
     required.extend(own.get("required").and_then(Value::as_array).into_iter().flatten().cloned());
     let mut schema = Map::new();
     if let Some(description) = own.get("description") {
@@ -63,6 +124,14 @@ fn probe(generator: &mut SchemaGenerator, kind: &ProbeKind, common: &Value) -> V
         }
     }
     Value::Object(schema)
+}
+
+/// Says of an interval or a timeout what holds where it is left out.
+fn at_least(property: &mut Value, least: Span) {
+    let Some(property) = property.as_object_mut() else { return };
+    let about = property.get("description").and_then(Value::as_str).unwrap_or_default();
+    let about = format!("{about} Without it: {least}, or the default where that is longer.");
+    property.insert("description".to_owned(), Value::from(about));
 }
 
 fn table(schema: &Value, key: &str) -> Map<String, Value> {

@@ -29,14 +29,20 @@ const MOST_ADDRESSES: usize = 8;
 ///
 /// # Errors
 /// `Refused`, `Unreachable` or `TimedOut`.
-pub async fn connect(addr: SocketAddr, deadline: Instant) -> Result<TcpStream, Gap> {
+async fn connect(addr: SocketAddr, deadline: Instant) -> Result<TcpStream, Gap> {
+    let stream = reach(addr, deadline).await?;
+    keep_alive(&stream).map_err(|e| gap_of_io(&e, addr))?;
+    Ok(stream)
+}
+
+/// Connects to one address for a moment: for what is closed again long before a keepalive would be sent.
+///
+/// # Errors
+/// As [`connect`].
+async fn reach(addr: SocketAddr, deadline: Instant) -> Result<TcpStream, Gap> {
     match tokio::time::timeout_at(deadline, TcpStream::connect(addr)).await {
         Err(_) => Err(Gap::new(Reason::TimedOut, &format!("{addr}: no answer in time"))),
-        Ok(Err(e)) => Err(gap_of_io(&e, addr)),
-        Ok(Ok(stream)) => {
-            keep_alive(&stream).map_err(|e| gap_of_io(&e, addr))?;
-            Ok(stream)
-        }
+        Ok(connected) => connected.map_err(|e| gap_of_io(&e, addr)),
     }
 }
 
@@ -80,7 +86,30 @@ pub fn gap_of_io(e: &std::io::Error, addr: SocketAddr) -> Gap {
     Gap::new(reason, &format!("{addr}: {}", reason.words()))
 }
 
+/// Which of two addresses' gaps speaks for the host: that nobody listens is proof only where no address says otherwise.
+fn more_telling(first: Option<Gap>, next: Gap) -> Gap {
+    first.filter(|f| f.reason != Reason::Refused || next.reason == Reason::Refused).unwrap_or(next)
+}
+
 impl Net {
+    /// Connects to one address. Keepalives are on: a peer that vanished is noticed within half a minute.
+    ///
+    /// # Errors
+    /// `Refused`, `Unreachable` or `TimedOut`.
+    pub async fn connect_at(&self, addr: SocketAddr, deadline: Instant) -> Result<TcpStream, Gap> {
+        self.admit_at(addr)?;
+        connect(addr, deadline).await
+    }
+
+    /// Connects to one address for a moment: for what is closed again long before a keepalive would be sent.
+    ///
+    /// # Errors
+    /// As [`Net::connect_at`].
+    pub async fn reach(&self, addr: SocketAddr, deadline: Instant) -> Result<TcpStream, Gap> {
+        self.admit_at(addr)?;
+        reach(addr, deadline).await
+    }
+
     /// The addresses of a host: itself where it is an address, else by our own resolver.
     ///
     /// # Errors
@@ -88,22 +117,27 @@ impl Net {
     pub async fn addresses(&self, host: &str, deadline: Instant) -> Result<Vec<IpAddr>, Gap> {
         match host.parse() {
             Ok(ip) => Ok(vec![ip]),
-            Err(_) => self.resolver.addresses(host, deadline).await,
+            Err(_) => {
+                self.admit_outside(host)?;
+                self.resolver.addresses(host, deadline).await
+            }
         }
     }
 
     /// Connects to a host: to its addresses one after the other, each with a short lead, and takes the first that answers.
     ///
     /// # Errors
-    /// As [`Net::addresses`] and [`connect`]; where every address failed, the first one's reason.
+    /// As [`Net::addresses`] and [`Net::connect_at`]; where every address failed, the first one's reason, and
+    /// `Refused` only where all refused.
     pub async fn connect(&self, target: &TcpTarget, deadline: Instant) -> Result<TcpStream, Gap> {
+        self.admit(&target.host, Some(target.port))?;
         let addresses = by_turns(self.addresses(&target.host, deadline).await?);
         let mut waiting = addresses.into_iter().map(|ip| SocketAddr::new(ip, target.port));
         let mut trying = FuturesUnordered::new();
         let mut first: Option<Gap> = None;
         loop {
             match waiting.next() {
-                Some(addr) => trying.push(connect(addr, deadline)),
+                Some(addr) => trying.push(self.connect_at(addr, deadline)),
                 None if trying.is_empty() => {
                     return Err(
                         first.unwrap_or_else(|| Gap::new(Reason::Unreachable, &format!("{}: no address", target.host)))
@@ -115,7 +149,7 @@ impl Net {
             tokio::select! {
                 Some(done) = trying.next() => match done {
                     Ok(stream) => return Ok(stream),
-                    Err(gap) => first = first.or(Some(gap)),
+                    Err(gap) => first = Some(more_telling(first, gap)),
                 },
                 () = tokio::time::sleep(NEXT_AFTER), if more => {}
             }
@@ -126,6 +160,17 @@ impl Net {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_proven_down_only_where_every_address_refuses() {
+        let told = |reasons: &[Reason]| {
+            let gaps = reasons.iter().map(|r| Gap::from(*r));
+            gaps.fold(None, |first, next| Some(more_telling(first, next))).map(|g| g.reason)
+        };
+        assert_eq!(told(&[Reason::Refused, Reason::Refused]), Some(Reason::Refused));
+        assert_eq!(told(&[Reason::Refused, Reason::TimedOut]), Some(Reason::TimedOut));
+        assert_eq!(told(&[Reason::TimedOut, Reason::Refused, Reason::Unreachable]), Some(Reason::TimedOut));
+    }
 
     fn soon() -> Instant {
         Instant::now() + Duration::from_secs(5)
@@ -148,6 +193,24 @@ mod tests {
         assert_eq!(gap.reason, Reason::Refused);
         let late = connect(SocketAddr::from(([127, 0, 0, 1], port)), Instant::now()).await.unwrap_err();
         assert!(matches!(late.reason, Reason::Refused | Reason::TimedOut), "{late}");
+    }
+
+    #[tokio::test]
+    async fn one_address_that_refuses_proves_nothing_while_another_is_silent() {
+        // A full queue: the kernel answers nothing more on 127.0.0.1; nobody listens on ::1.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let listener = socket.listen(0).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let mut held = Vec::new();
+        while let Ok(done) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(addr)).await {
+            held.push(done.unwrap());
+            assert!(held.len() < 16, "the accept queue never fills");
+        }
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let target = TcpTarget { host: "localhost".into(), port: addr.port() };
+        let gap = Net::new().connect(&target, deadline).await.unwrap_err();
+        assert_eq!(gap.reason, Reason::TimedOut, "{gap}");
     }
 
     #[test]

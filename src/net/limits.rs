@@ -35,9 +35,14 @@ pub(super) struct Limits {
 impl super::Net {
     /// Waits for leave to have one look under way to `server`. Wait for it inside the look's deadline.
     pub async fn permit(&self, server: &ServerKey) -> Permit {
+        self.permit_among(server, PER_SERVER).await
+    }
+
+    /// The same among `most`. All who ask about one server say the same.
+    pub(super) async fn permit_among(&self, server: &ServerKey, most: usize) -> Permit {
         let semaphore = {
             let mut servers = self.limits.servers.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(servers.entry(server.clone()).or_insert_with(|| Arc::new(Semaphore::new(PER_SERVER))))
+            Arc::clone(servers.entry(server.clone()).or_insert_with(|| Arc::new(Semaphore::new(most))))
         };
         Permit { _held: semaphore.acquire_owned().await.ok() }
     }

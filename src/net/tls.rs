@@ -37,6 +37,8 @@ pub struct TlsPolicy {
 pub struct ServerCertificate {
     /// Whom it names.
     pub subject: SafeText,
+    /// Who signed it: the whole distinguished name.
+    pub issuer: SafeText,
     /// Until when it is good.
     pub not_after: DateTime<Utc>,
 }
@@ -55,15 +57,19 @@ impl ServerCertificate {
         let named = common.map_or_else(|| subject.to_string(), str::to_owned);
         let not_after = DateTime::from_timestamp(certificate.validity().not_after.timestamp(), 0)
             .ok_or_else(|| malformed("its end date is no date"))?;
-        Ok(Self { subject: SafeText::new(&named), not_after })
+        Ok(Self { subject: SafeText::new(&named), issuer: SafeText::new(&certificate.issuer().to_string()), not_after })
     }
 }
 
 /// Configurations made once and shared.
 #[derive(Debug, Default)]
 pub(super) struct Tls {
-    made: Mutex<HashMap<TlsPolicy, Made>>,
+    made: Mutex<HashMap<TlsPolicy, Slot>>,
 }
+
+/// One policy's configuration. Locked while it is made: a hundred connections that begin at once wait for one reading of
+/// the authorities instead of each making their own.
+type Slot = Arc<tokio::sync::Mutex<Option<Made>>>;
 
 /// One configuration and the state of the files that it was made from.
 #[derive(Debug, Clone)]
@@ -82,10 +88,16 @@ impl super::Net {
     /// # Errors
     /// `TlsFailed`, with which file and why.
     pub async fn tls(&self, policy: &TlsPolicy) -> Result<Arc<ClientConfig>, Gap> {
+        let slot = {
+            let mut made = self.tls.made.lock().unwrap_or_else(PoisonError::into_inner);
+            match made.get(policy) {
+                Some(slot) => Arc::clone(slot),
+                None => Arc::clone(made.entry(policy.clone()).or_default()),
+            }
+        };
         let files = stamps(policy).await;
-        if let Some(made) = self.tls.made.lock().unwrap_or_else(PoisonError::into_inner).get(policy)
-            && made.files == files
-        {
+        let mut slot = slot.lock().await;
+        if let Some(made) = slot.as_ref().filter(|m| m.files == files) {
             return Ok(Arc::clone(&made.config));
         }
         let wanted = policy.clone();
@@ -93,8 +105,7 @@ impl super::Net {
             .await
             .map_err(|e| Gap::new(Reason::Bug, &format!("making a TLS configuration: {e}")))??;
         let config = Arc::new(config);
-        let made = Made { config: Arc::clone(&config), files };
-        self.tls.made.lock().unwrap_or_else(PoisonError::into_inner).insert(policy.clone(), made);
+        *slot = Some(Made { config: Arc::clone(&config), files });
         Ok(config)
     }
 }
@@ -137,6 +148,8 @@ fn build(policy: &TlsPolicy) -> Result<ClientConfig, Gap> {
         }
     };
     config.enable_early_data = false;
+    // A resumed session shows the certificate of an earlier look, not the one that the server has now.
+    config.resumption = rustls::client::Resumption::disabled();
     Ok(config)
 }
 

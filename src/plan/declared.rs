@@ -8,7 +8,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Area, LaneId, PlanId, ProbeId, SafeText, SignalId, SiteId, Span, Strategy, Subject};
+use super::{
+    Area, Copies, Day, LaneId, PlanId, Practice, ProbeId, ProbedCopy, SafeText, SignalId, SiteId, Span, Strategy,
+    Subject,
+};
 
 /// What a plan promises to whoever depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -71,11 +74,32 @@ pub struct Loss {
     pub why: SafeText,
 }
 
+/// Something that no probe can see and that somebody made sure of. It stands for a while, and then nobody knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirm {
+    /// What was made sure of: `VPC routes copied to the west`.
+    pub what: SafeText,
+    /// The column that it counts in.
+    pub area: Area,
+    /// When.
+    pub on: Day,
+    /// By whom.
+    pub by: SafeText,
+    /// For how long it stands.
+    pub lasts: Span,
+}
+
 /// A probe's own options, typed by its system. Pure: rules read limits from here (`max_ttl`, `apply_delay`) by
 /// downcasting to the type that their system owns.
 pub trait ProbeOptions: fmt::Debug + Send + Sync + Any {
     /// The options as their own type, for `downcast_ref`.
     fn as_any(&self) -> &dyn Any;
+
+    /// The copies of the plan's data that this probe looks at, for the rule that counts them; none where it looks at
+    /// something else.
+    fn copies(&self) -> &[ProbedCopy] {
+        &[]
+    }
 }
 
 /// One lane of a probe: what it looks at, and every signal that each look must bring or say why not.
@@ -87,7 +111,7 @@ pub struct LaneDecl {
     pub server: SafeText,
     /// The signals of every look. What does not apply (a standby's receiver on a primary) is read as
     /// `Value::NotApplicable`, so that a missing reading always means something.
-    pub expects: Vec<SignalId>,
+    pub expects: Arc<[SignalId]>,
 }
 
 /// One probe as it was declared.
@@ -150,6 +174,16 @@ pub struct Plan {
     pub contacts: Vec<Contact>,
     /// What it knows will not survive.
     pub losses: Vec<Loss>,
+    /// What somebody made sure of.
+    pub confirms: Vec<Confirm>,
+    /// What it says about the copies of its data.
+    pub copies: Copies,
+    /// The runbooks that it has and that are looked through all the time: `failover`, `switchover`.
+    pub runbooks: Vec<SafeText>,
+    /// What else is lost with a site: servers by name or address, such as a name server that stands there.
+    pub lost_with: Vec<(SiteId, SafeText)>,
+    /// The practice world that it is of, where its sites are simulated: then nothing else may be reached from it.
+    pub practice: Option<Arc<Practice>>,
 }
 
 impl Plan {

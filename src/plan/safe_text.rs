@@ -19,6 +19,10 @@ impl SafeText {
     /// zero-width characters are dropped; what is over the limit is cut at a character's boundary.
     #[must_use]
     pub fn new(text: &str) -> Self {
+        // Nearly all text is of this kind, and is taken as it is.
+        if text.len() < Self::LIMIT - 4 && text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+            return Self(text.trim_end().into());
+        }
         let mut out = String::with_capacity(text.len().min(Self::LIMIT));
         let mut chars = text.chars().peekable();
         while let Some(c) = chars.next() {

@@ -28,6 +28,12 @@ impl Strategy {
         }
     }
 
+    /// The strategy with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::BackupRestore, Self::PilotLight, Self::WarmStandby].into_iter().find(|s| s.name() == name)
+    }
+
     /// The strategy's name in configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{BootTime, Now, ProbeId, SafeText, SiteId};
+use crate::plan::{BootTime, Now, ProbeDecl, ProbeId, SafeText, SiteId};
 
+use super::lsn_clock::Sole;
 use super::{Facts, Seen, Value, signals};
 
 /// One answer to "where?".
@@ -101,8 +102,11 @@ pub fn active(facts: &Facts<'_>, now: Now) -> Active {
         }
         // The sites are looked at one after the other: of a switchover, one half is seen first. Who was last seen to take
         // writes before another began to is its predecessor, until it is seen again.
-        let newest = writers.iter().map(|w| w.from).max();
-        writers.retain(|w| newest.is_none_or(|n| w.to >= n));
+        // One of another cluster succeeds nobody: both write.
+        let began: Vec<_> = writers.iter().map(|w| (w.system.cloned(), w.from)).collect();
+        let succeeds =
+            |other: Option<&SafeText>, w: &Writer<'_>| other.is_none() || w.system.is_none() || other == w.system;
+        writers.retain(|w| !began.iter().any(|(system, from)| succeeds(system.as_ref(), w) && w.to < *from));
         let cluster = writers.first().and_then(|w| w.system);
         if writers.len() > 1 && cluster.is_some() && writers.iter().all(|w| w.system == cluster) {
             split.push(probe.id.clone());
@@ -115,6 +119,28 @@ pub fn active(facts: &Facts<'_>, now: Now) -> Active {
         });
     }
     Active { database: combine(databases), traffic: traffic(facts, now), split }
+}
+
+/// Whether every server of a probe answers, one of them alone takes writes, and all are on its timeline.
+pub(crate) fn agreed(facts: &Facts<'_>, probe: &ProbeDecl, now: Now) -> Option<Sole> {
+    let mut writer: Option<(SafeText, i64)> = None;
+    let mut standbys: Vec<(SafeText, i64)> = Vec::new();
+    let mut first: Option<Now> = None;
+    for lane in probe.lanes.iter().filter(|l| l.expects.contains(&signals::WRITABLE)) {
+        let seen = facts.seen(&probe.lane_id(lane).key(signals::WRITABLE), now);
+        let Seen::Value { value: Value::Bool(writes), reading, failing: None } = seen else { return None };
+        let (system, _) = facts.text(probe, &lane.subject, &signals::SYSTEM_ID, now)?;
+        let (timeline, _) = facts.int(probe, &lane.subject, &signals::TIMELINE, now)?;
+        let is = (system.clone(), timeline);
+        match (writes, &writer) {
+            (true, None) => writer = Some(is),
+            (true, Some(_)) => return None,
+            (false, _) => standbys.push(is),
+        }
+        first = Some(first.map_or(reading.asked, |f| if reading.asked.boot < f.boot { reading.asked } else { f }));
+    }
+    let (system, timeline) = writer.filter(|w| standbys.iter().all(|s| s == w))?;
+    Some(Sole { system, timeline, boot: facts.boot.clone(), asked: first? })
 }
 
 fn traffic(facts: &Facts<'_>, now: Now) -> Site {

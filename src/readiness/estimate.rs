@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Bytes, Now, SafeText, Span};
+use crate::plan::{Area, Bytes, Now, SafeText, SignalId, Span, Strategy};
 
-use super::{Exposure, Facts, signals};
+use super::{Exposure, Facts, Value, signals};
 
 /// How long it would take now: a lower bound for as long as no runbook's steps have been measured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +21,8 @@ pub struct Estimate {
     pub goal: Span,
 }
 
-/// Adds up what is known: the replay backlog at the measured replay rate, and the worst time to live.
+/// Adds up what is known: the replay backlog at the measured replay rate, the worst time to live and, where nothing
+/// replicates, restoring the newest backup.
 #[must_use]
 pub fn estimate(facts: &Facts<'_>, exposures: &[Exposure], replay_rate: Option<f64>, now: Now) -> Estimate {
     let mut parts = Vec::new();
@@ -49,7 +50,40 @@ pub fn estimate(facts: &Facts<'_>, exposures: &[Exposure], replay_rate: Option<f
     if let Some(ttl) = ttl {
         parts.push(("resolvers forget the old answer".into(), Span(ttl)));
     }
+    let replicates = facts.plan.probes.iter().any(|p| p.area == Area::Replication);
+    if facts.plan.strategy == Strategy::BackupRestore || !replicates {
+        match restore(facts, now) {
+            Some(Ok(part)) => parts.push(part),
+            Some(Err(why)) => unmeasured.push(why),
+            None => {}
+        }
+    }
     unmeasured.push("fencing, promotion and reconnection: no run measured yet".into());
     let at_least = Span(parts.iter().fold(Duration::ZERO, |sum, (_, s)| sum.saturating_add(s.0)));
     Estimate { at_least, parts, unmeasured, goal: facts.plan.objectives.rto }
+}
+
+/// Restoring the newest backup: its size at the rate of the last restore that somebody measured. Of several, the longest:
+/// they may be of different databases. `None` where no backup is looked at; what is not known, where that is not measured.
+fn restore(facts: &Facts<'_>, now: Now) -> Option<Result<(SafeText, Span), SafeText>> {
+    let mut longest: Option<(SafeText, Span)> = None;
+    let mut unmeasured = None;
+    for probe in &facts.plan.probes {
+        for lane in probe.lanes.iter().filter(|l| l.expects.contains(&signals::BACKUP_SIZE)) {
+            let read = |signal: SignalId| facts.value(probe, &lane.subject, &signal, now).map(|(v, _)| v);
+            let Some(Value::Bytes(size)) = read(signals::BACKUP_SIZE) else { continue };
+            let what = format!("restore of {size} of {}", probe.id.name);
+            match read(signals::RESTORE_RATE) {
+                #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+                Some(Value::Number(rate)) if *rate > 0.0 => {
+                    let took = Duration::try_from_secs_f64(size.0 as f64 / rate).unwrap_or(Duration::MAX);
+                    if longest.as_ref().is_none_or(|(_, l)| l.0 < took) {
+                        longest = Some((format!("{what}, as fast as the last one").into(), Span(took)));
+                    }
+                }
+                Some(_) | None => unmeasured = Some(format!("{what}: no restore measured yet").into()),
+            }
+        }
+    }
+    longest.map(Ok).or(unmeasured.map(Err))
 }

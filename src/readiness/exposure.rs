@@ -1,11 +1,14 @@
 //! What would be lost by failing over now: an upper bound at this moment.
 
+mod backups;
+mod subscriber;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Bytes, LaneDecl, Lsn, Now, ProbeDecl, ProbeId, SafeText, SiteId, Span, Subject};
+use crate::plan::{Area, Bytes, LaneDecl, Lsn, Now, ProbeDecl, ProbeId, SafeText, SiteId, Span, Subject};
 
-use super::{Active, ActiveSite, Bearing, Facts, Finding, Kept, Proof, Situation, signals};
+use super::{Active, ActiveSite, Bearing, Facts, Finding, Kept, Proof, Situation, Verdict, signals};
 
 /// An upper bound of a loss, as time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +26,7 @@ pub enum Bound {
         /// The bound at the moment of the snapshot.
         span: Span,
     },
-    /// At most this, by the newest change that a restored database holds.
+    /// At most this, by the newest change that a restored database holds, or a backup of which one would be restored.
     ByContent {
         /// The bound at the moment of the snapshot.
         span: Span,
@@ -103,12 +106,19 @@ pub fn exposure(
                 continue;
             }
             let made = if lane.expects.contains(&signals::RECEIVED) {
-                of_standby(facts, probe, &lane.subject, to, situation, findings, now)
+                of_standby(facts, probe, &lane.subject, to, (&origin, situation), findings, now)
+            } else if lane.expects.contains(&signals::APPLIED) {
+                subscriber::of_subscriber(facts, probe, &lane.subject, to, findings, now)
             } else {
                 None
             };
             all.extend(made.or_else(|| of_restored(facts, probe, &lane.subject, to, now)));
         }
+    }
+    let known = measured(facts, &all, now);
+    all.retain(|e| !known.contains(&(e.probe.clone(), e.to.clone())));
+    if all.is_empty() {
+        all.extend(backups::of_backups(facts, &origin, now));
     }
     if facts.watching {
         all.iter_mut().for_each(|e| hold(facts, e, now));
@@ -121,6 +131,21 @@ pub fn exposure(
         (Some(x), Some(y)) => y.cmp(&x).then_with(|| a.probe.cmp(&b.probe)),
     });
     all
+}
+
+/// The exposures that a probe of replication measures better: of the same cluster, at the same site. What manages a
+/// database knows its positions too, but not whether commits wait for them.
+fn measured(facts: &Facts<'_>, all: &[Exposure], now: Now) -> Vec<(ProbeId, SiteId)> {
+    let cluster = |e: &Exposure| {
+        let probe = facts.plan.probe(&e.probe)?;
+        let lane = probe.lanes.iter().find(|l| l.subject.site.as_ref() == Some(&e.to))?;
+        facts.text(probe, &lane.subject, &signals::SYSTEM_ID, now).map(|(system, _)| system)
+    };
+    let (better, others): (Vec<&Exposure>, Vec<&Exposure>) =
+        all.iter().partition(|e| facts.plan.probe(&e.probe).is_some_and(|p| p.area == Area::Replication));
+    let beaten =
+        |e: &&&Exposure| better.iter().any(|b| b.to == e.to && cluster(e).is_some() && cluster(b) == cluster(e));
+    others.iter().filter(beaten).map(|e| (e.probe.clone(), e.to.clone())).collect()
 }
 
 /// A database that is restored from dumps: its own newest content dates it.
@@ -150,6 +175,10 @@ fn of_restored(facts: &Facts<'_>, probe: &ProbeDecl, subject: &Subject, to: &Sit
     })
 }
 
+/// How long a look that is due may take to be in. Without it a bound would be the interval and a hair, and its whole
+/// seconds would change with every look.
+const ANSWERS: std::time::Duration = std::time::Duration::from_millis(500);
+
 /// Makes a bound hold for as long as it is shown: until the probe's next look is due, or a second longer while it grows by
 /// itself. In whole seconds, and the same however often it is judged between two looks, so that a steady state looks steady.
 fn hold(facts: &Facts<'_>, exposure: &mut Exposure, now: Now) {
@@ -158,7 +187,7 @@ fn hold(facts: &Facts<'_>, exposure: &mut Exposure, now: Now) {
         Some(probe) if !exposure.growing => {
             let looks = probe.lanes.iter().filter_map(|l| facts.readings.outcomes(&probe.lane_id(l)).next_back());
             let last = looks.filter(|o| o.gap.is_none()).map(|o| o.asked).max_by_key(|at| at.boot);
-            let due = last.map_or(now, |at| at.plus(probe.interval.0));
+            let due = last.map_or(now, |at| at.plus(probe.interval.0).plus(ANSWERS));
             // A look that is late is due any moment.
             if due.boot > now.boot { due.since(now) } else { second }
         }
@@ -204,7 +233,7 @@ fn of_standby(
     probe: &ProbeDecl,
     subject: &Subject,
     to: &SiteId,
-    situation: &Situation,
+    (origin, situation): (&SiteId, &Situation),
     findings: &[Finding],
     now: Now,
 ) -> Option<Exposure> {
@@ -220,14 +249,20 @@ fn of_standby(
     let Some((received, _)) = facts.lsn(probe, subject, &signals::RECEIVED, now) else {
         return unknown(out, "the standby's position could not be read");
     };
-    if let Some((replayed, _)) = facts.lsn(probe, subject, &signals::REPLAYED, now) {
-        out.backlog = Some(received.ahead_of(replayed));
-    }
     let Some((system, _)) = facts.text(probe, subject, &signals::SYSTEM_ID, now) else {
         return unknown(out, "the standby's cluster could not be read");
     };
     let clock = facts.clocks.get(&probe.id);
     let timeline = facts.int(probe, subject, &signals::TIMELINE, now).map(|(t, _)| t);
+    let of_it = |f: &&Finding| f.probe.as_ref() == Some(&probe.id) && f.subject.site.as_ref() == Some(to);
+    let fetches = findings.iter().filter(of_it).any(|f| f.proves == Some(Proof::Fetches));
+    // One that does not come on would not come on then.
+    let fetches = fetches && !findings.iter().filter(of_it).any(|f| f.verdict == Verdict::NotReady);
+    let archived = fetches.then(|| backups::kept_beyond(facts, system, timeline, origin, now)).flatten();
+    let received = archived.map_or(received, |kept| received.max(kept));
+    if let Some((replayed, _)) = facts.lsn(probe, subject, &signals::REPLAYED, now) {
+        out.backlog = Some(received.ahead_of(replayed));
+    }
     let mut primaries = probe
         .lanes
         .iter()

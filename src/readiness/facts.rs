@@ -1,13 +1,14 @@
 //! Everything that was read, and how a rule looks at it.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use crate::plan::{Key, LaneId, Lsn, Now, Plan, ProbeDecl, ProbeId, SafeText, SignalId, SiteId, Subject};
 
-use super::{Gap, LsnClock, Reading, Reason, Row, Value};
+use super::{Gap, LsnClock, Pool, Reading, Reason, Rehearsed, Row, Value};
 
 /// How many looks of a lane are remembered for judging flapping.
 const REMEMBERED: usize = 5;
@@ -21,25 +22,41 @@ pub struct Outcome {
     pub gap: Option<Gap>,
 }
 
-/// A value as it is kept. Whose it is says where it is kept: thousands are, and a key is as large as all the rest.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Kept {
-    /// The value.
-    pub value: Value,
+/// When a look was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
     /// When the question was sent. Bounds are counted from here.
     pub asked: Now,
     /// When the answer was complete.
     pub answered: Now,
+}
+
+/// A value as it is kept, with the times of its look. Whose it is says where it is kept: thousands are, and a key is as
+/// large as all the rest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// The value.
+    pub value: Value,
+    /// Shared with all that the look brought.
+    times: Arc<Times>,
     /// When the value was true by the remote's own clock, where it says so.
     pub as_of: Option<DateTime<Utc>>,
+}
+
+impl std::ops::Deref for Kept {
+    type Target = Times;
+
+    fn deref(&self) -> &Times {
+        &self.times
+    }
 }
 
 /// The look before the one that brought the value that is kept.
 #[derive(Clone, Debug)]
 struct Before {
     /// Its value; `None` where it was equal.
-    value: Option<Value>,
-    asked: Now,
+    value: Option<Box<Value>>,
+    times: Arc<Times>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,12 +65,14 @@ struct Slot {
     good: Option<Kept>,
     /// The value before `good`.
     before: Option<Before>,
-    /// When the newest look asked.
-    asked: Now,
+    /// The newest look.
+    newest: Arc<Times>,
     /// Why the newest look brought no value, where it did not. A value that it did bring is `good`.
     failing: Option<Gap>,
-    /// When the value of `good` was first seen in a run of equal values.
-    since: Option<Now>,
+    /// The look in which the value of `good` was first seen in a run of equal values.
+    since: Option<Arc<Times>>,
+    /// Whether it ever was another value than the first.
+    moved: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -65,37 +84,55 @@ struct Lane {
 
 impl Lane {
     fn slot(&self, signal: &SignalId) -> Option<&Slot> {
+        // Names are the program's own constants: nearly always the same text at the same place, which costs no comparing.
+        let same = |s: &&Slot| std::ptr::eq(s.signal.as_str(), signal.as_str());
+        if let Some(slot) = self.slots.iter().find(same) {
+            return Some(slot);
+        }
         let at = self.slots.binary_search_by(|s| s.signal.cmp(signal)).ok()?;
         self.slots.get(at)
     }
 
-    /// Takes in one reading.
-    fn take(&mut self, reading: Reading) {
+    /// Takes in one reading of a look.
+    fn take(&mut self, reading: Reading, look: &Arc<Times>, pool: &mut Pool) {
         let Reading { key, value, asked, answered, as_of } = reading;
+        let times = Times { asked, answered };
+        let times = if times == **look { Arc::clone(look) } else { Arc::new(times) };
         let at = match self.slots.binary_search_by(|s| s.signal.cmp(&key.signal)) {
             Ok(at) => at,
             Err(at) => {
-                let new = Slot { signal: key.signal, good: None, before: None, asked, failing: None, since: None };
+                let newest = Arc::clone(&times);
+                let new = Slot {
+                    signal: key.signal,
+                    good: None,
+                    before: None,
+                    newest,
+                    failing: None,
+                    since: None,
+                    moved: false,
+                };
                 self.slots.insert(at, new);
                 at
             }
         };
         let Some(slot) = self.slots.get_mut(at) else { return };
-        slot.asked = asked;
+        slot.newest = Arc::clone(&times);
         match value {
             Err(gap) => slot.failing = Some(gap),
-            Ok(value) => {
+            Ok(mut value) => {
                 slot.failing = None;
                 match &mut slot.good {
                     // Most values are what they were: they are not kept twice.
                     Some(good) if good.value == value => {
-                        slot.before = Some(Before { value: None, asked: good.asked });
-                        (good.asked, good.answered, good.as_of) = (asked, answered, as_of);
+                        slot.before = Some(Before { value: None, times: Arc::clone(&good.times) });
+                        (good.times, good.as_of) = (times, as_of);
                     }
                     good => {
-                        slot.since = Some(asked);
-                        let old = good.replace(Kept { value, asked, answered, as_of });
-                        slot.before = old.map(|old| Before { value: Some(old.value), asked: old.asked });
+                        pool.share(&mut value);
+                        slot.since = Some(Arc::clone(&times));
+                        let old = good.replace(Kept { value, times, as_of });
+                        slot.moved |= old.is_some();
+                        slot.before = old.map(|old| Before { value: Some(Box::new(old.value)), times: old.times });
                     }
                 }
             }
@@ -113,7 +150,7 @@ pub struct Readings {
 
 impl Readings {
     fn lane(&self, probe: &ProbeId, subject: &Subject) -> Option<&Lane> {
-        let is = |id: &LaneId| id.subject == *subject && id.probe.name == probe.name && id.probe.plan == probe.plan;
+        let is = |id: &LaneId| id.probe.name == probe.name && id.subject == *subject && id.probe.plan == probe.plan;
         self.lanes.iter().find(|(id, _)| is(id)).map(|(_, lane)| lane)
     }
 
@@ -124,6 +161,11 @@ impl Readings {
     /// Takes in one look of one lane. A look that was asked before the newest one is ignored: events may arrive in any
     /// order, old news never replaces newer.
     pub fn take(&mut self, lane: &LaneId, asked: Now, readings: Vec<Reading>) -> bool {
+        self.take_sharing(lane, asked, readings, &mut Pool::default())
+    }
+
+    /// As [`Readings::take`]; rows that other plans have too are kept once, in `pool`.
+    pub fn take_sharing(&mut self, lane: &LaneId, asked: Now, readings: Vec<Reading>, pool: &mut Pool) -> bool {
         if self.lane(&lane.probe, &lane.subject).is_none() {
             self.lanes.push((lane.clone(), Lane::default()));
         }
@@ -137,10 +179,12 @@ impl Readings {
         while state.outcomes.len() > REMEMBERED {
             state.outcomes.pop_front();
         }
+        let answered = readings.first().map_or(asked, |r| r.answered);
+        let look = Arc::new(Times { asked, answered });
         // What claims to be of another lane is not this look's to say.
         state.slots.reserve_exact(readings.len().saturating_sub(state.slots.len()));
         for reading in readings.into_iter().filter(|r| r.key.probe == lane.probe && r.key.subject == lane.subject) {
-            state.take(reading);
+            state.take(reading, &look, pool);
         }
         true
     }
@@ -158,6 +202,22 @@ impl Readings {
         self.lane(&lane.probe, &lane.subject).map_or(&NONE, |l| &l.outcomes).iter()
     }
 
+    /// When a lane was last asked.
+    #[must_use]
+    pub fn last_asked(&self, probe: &ProbeId, subject: &Subject) -> Option<Now> {
+        self.lane(probe, subject)?.outcomes.back().map(|o| o.asked)
+    }
+
+    /// The moments whose ages judging a lane holds against limits: when it was last asked, and when the values were that
+    /// stand although a newer look brought none.
+    pub fn ageing(&self, probe: &ProbeId, subject: &Subject) -> impl Iterator<Item = Now> {
+        let lane = self.lane(probe, subject);
+        let newest = lane.and_then(|l| l.outcomes.back()).map(|o| o.asked);
+        let slots = lane.into_iter().flat_map(|l| &l.slots);
+        let others = slots.flat_map(|s| [Some(s.newest.asked), s.good.as_ref().map(|g| g.asked)]).flatten();
+        newest.into_iter().chain(others.filter(move |asked| Some(*asked) != newest))
+    }
+
     /// Every key that was ever read.
     #[must_use]
     pub fn keys(&self) -> Vec<Key> {
@@ -170,13 +230,13 @@ impl Readings {
     fn seen<'a>(lane: Option<&'a Lane>, signal: &SignalId, stale_after: Duration, now: Now) -> Seen<'a> {
         let Some(lane) = lane else { return Seen::Never };
         let Some(slot) = lane.slot(signal) else { return Seen::Never };
-        let age = now.since(slot.asked);
+        let age = now.since(slot.newest.asked);
         let failing = slot.failing.as_ref();
         if let Some(gap) = failing
             && age <= stale_after
             && proven(lane, gap)
         {
-            return Seen::Gap { gap, at: slot.asked };
+            return Seen::Gap { gap, at: slot.newest.asked };
         }
         if let Some(good) = &slot.good
             && now.since(good.asked) <= stale_after
@@ -184,8 +244,8 @@ impl Readings {
             return Seen::Value { value: &good.value, reading: good, failing };
         }
         match failing {
-            Some(gap) if age <= stale_after => Seen::Gap { gap, at: slot.asked },
-            Some(_) | None => Seen::Stale { at: slot.good.as_ref().map_or(slot.asked, |g| g.asked) },
+            Some(gap) if age <= stale_after => Seen::Gap { gap, at: slot.newest.asked },
+            Some(_) | None => Seen::Stale { at: slot.good.as_ref().map_or(slot.newest.asked, |g| g.asked) },
         }
     }
 }
@@ -247,6 +307,8 @@ pub struct Facts<'a> {
     pub boot: &'a SafeText,
     /// Whether what is judged now is shown until the next look. A bound must hold for as long as it is shown.
     pub watching: bool,
+    /// What came of looking the plan's runbooks through.
+    pub rehearsed: &'a [Rehearsed],
 }
 
 impl<'a> Facts<'a> {
@@ -278,9 +340,29 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn held_since(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId, now: Now) -> Option<Now> {
         match self.seen_of(probe, subject, signal, now) {
-            Seen::Value { .. } => self.readings.lane(&probe.id, subject)?.slot(signal)?.since,
+            Seen::Value { .. } => self.readings.lane(&probe.id, subject)?.slot(signal)?.since.as_ref().map(|s| s.asked),
             Seen::Gap { .. } | Seen::Stale { .. } | Seen::Never => None,
         }
+    }
+
+    /// Whether a value was ever seen to change.
+    #[must_use]
+    pub fn was_seen_to_move(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId) -> bool {
+        self.readings.lane(&probe.id, subject).and_then(|l| l.slot(signal)).is_some_and(|s| s.moved)
+    }
+
+    /// How long ago it was asked for the newest position that a primary is known to have had and that `lsn` covers: what
+    /// lies beyond was written since. `None` where no such position is known.
+    #[must_use]
+    pub fn written_beyond(
+        &self,
+        probe: &ProbeDecl,
+        system: &SafeText,
+        timeline: i64,
+        lsn: Lsn,
+        now: Now,
+    ) -> Option<Duration> {
+        Some(self.clocks.get(&probe.id)?.covered(system, timeline, lsn, self.boot, now)?.age)
     }
 
     /// The value of the look before the one that brought the fresh value, with when it was asked for. For what one look
@@ -289,8 +371,8 @@ impl<'a> Facts<'a> {
     pub fn before(&self, probe: &ProbeDecl, subject: &Subject, signal: &SignalId) -> Option<(&'a Value, Now)> {
         let slot = self.readings.lane(&probe.id, subject)?.slot(signal)?;
         let before = slot.before.as_ref()?;
-        let value = before.value.as_ref().or_else(|| Some(&slot.good.as_ref()?.value))?;
-        Some((value, before.asked))
+        let value = before.value.as_deref().or_else(|| Some(&slot.good.as_ref()?.value))?;
+        Some((value, before.times.asked))
     }
 
     /// A fresh value and its reading; `None` for a gap, for what is stale and for what does not apply.

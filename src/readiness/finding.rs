@@ -74,6 +74,10 @@ pub enum Proof {
     },
     /// The site's database could be promoted now: it is a standby, it answers, and it may be promoted.
     Promotable,
+    /// The site's database follows by an archive alone: promoted, it first fetches all that the archive holds beyond it.
+    Fetches,
+    /// A copy of the data is there, recent enough, and nothing of it that was looked at is broken.
+    Copy,
 }
 
 /// One fact that a finding rests on.
@@ -114,6 +118,9 @@ pub struct Finding {
     pub proves: Option<Proof>,
     /// Named things that would not survive a failover, for the loss manifest.
     pub loses: Vec<SafeText>,
+    /// Whether it follows from something that has a finding of its own, where that was found: causes lead among equals.
+    #[serde(default)]
+    pub follows: bool,
     /// The signal whose history shows this best, and the limit that it is held against, in the signal's unit.
     pub chart: Option<(Key, Option<f64>)>,
 }
@@ -142,6 +149,7 @@ impl Finding {
             failover: Bearing::None,
             proves: None,
             loses: Vec::new(),
+            follows: false,
             chart: None,
         }
     }
@@ -156,6 +164,8 @@ impl Finding {
     /// With one more fact.
     #[must_use]
     pub fn because(mut self, what: &str, value: &dyn std::fmt::Display, at: Now) -> Self {
+        // Most have one fact, and a vector that grows by itself makes room for four.
+        self.evidence.reserve_exact(1);
         self.evidence.push(Evidence { what: SafeText::new(what), value: SafeText::new(&value.to_string()), at });
         self
     }
@@ -185,6 +195,13 @@ impl Finding {
     #[must_use]
     pub fn losing(mut self, what: &str) -> Self {
         self.loses.push(SafeText::new(what));
+        self
+    }
+
+    /// As what follows from something else: its cause, where that was found, comes first.
+    #[must_use]
+    pub const fn following(mut self) -> Self {
+        self.follows = true;
         self
     }
 

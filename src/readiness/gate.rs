@@ -69,7 +69,46 @@ pub fn gates(
     };
     let failover = failover(facts, active, situation, exposures, findings, &to, now);
     let switchover = switchover(facts, active, situation, findings, &failover, &to);
+    let failover = looked_through(facts, "failover", now).map_or(failover.clone(), |r| both(&failover, &r));
+    let switchover = looked_through(facts, "switchover", now).map_or(switchover.clone(), |r| planned(&switchover, &r));
     Gates { to: Some(to), failover, switchover }
+}
+
+/// What a runbook's own conditions said when it was looked through last; nothing where the plan has no such runbook. What
+/// was not looked through lately nobody can say.
+fn looked_through(facts: &Facts<'_>, name: &str, now: Now) -> Option<Gate> {
+    facts.plan.runbooks.iter().find(|r| r.as_str() == name)?;
+    let newest = facts.rehearsed.iter().find(|r| r.lost.is_none() && r.runbook.as_str() == name);
+    let stands = newest.filter(|r| r.stands(now)).map(|r| r.gate.clone());
+    let unknown = || Gate::Unknown(vec![SafeText::new(&format!("the {name} runbook was not looked through lately"))]);
+    Some(stands.unwrap_or_else(unknown))
+}
+
+/// What two gates say together: no where one does, else unknown where one is, else with the consents of both.
+fn both(facts: &Gate, runbook: &Gate) -> Gate {
+    let reasons = |is: fn(&Gate) -> bool| {
+        let mut why: Vec<SafeText> =
+            [facts, runbook].into_iter().filter(|g| is(g)).flat_map(Gate::reasons).cloned().collect();
+        once(&mut why);
+        why
+    };
+    let no = reasons(|g| matches!(g, Gate::No(_)));
+    let unknown = reasons(|g| matches!(g, Gate::Unknown(_)));
+    let consent = reasons(|g| matches!(g, Gate::Consent(_)));
+    if !no.is_empty() {
+        Gate::No(no)
+    } else if !unknown.is_empty() {
+        Gate::Unknown(unknown)
+    } else if !consent.is_empty() {
+        Gate::Consent(consent)
+    } else {
+        Gate::Go
+    }
+}
+
+/// The same for what is planned: where the situation alone forbids it, nothing else needs to be said.
+fn planned(facts: &Gate, runbook: &Gate) -> Gate {
+    if matches!(facts, Gate::No(_)) { facts.clone() } else { both(facts, runbook) }
 }
 
 fn failover(
@@ -166,19 +205,17 @@ fn switchover(
     failover: &Gate,
     to: &SiteId,
 ) -> Gate {
-    let mut no = Vec::new();
+    // What is going on is reason enough: all else that is wrong follows from it, or stands at the failover.
     if situation.leads() {
-        no.push(SafeText::new(situation.words()));
+        return Gate::No(vec![SafeText::new(situation.words())]);
     }
+    let mut no = Vec::new();
     if !matches!(active.database, ActiveSite::At(_)) {
         no.push(SafeText::new("the active site's database must answer"));
     }
-    no.extend(
-        findings
-            .iter()
-            .filter(|f| f.area == Area::Replication && f.verdict == Verdict::NotReady)
-            .map(|f| f.sentence.clone()),
-    );
+    let broken = |f: &&Finding| f.area == Area::Replication && f.verdict == Verdict::NotReady;
+    let caused = findings.iter().any(|f| broken(&f) && !f.follows);
+    no.extend(findings.iter().filter(broken).filter(|f| !(caused && f.follows)).map(|f| f.sentence.clone()));
     // What a person may accept in a disaster is no plan: a record that cannot be moved, or a site that serves nobody.
     let advice = |id: &ProbeId| facts.plan.probe(id).is_some_and(|p| p.weight == Weight::Advice);
     no.extend(

@@ -32,13 +32,19 @@ pub fn judge(
     let situation = situation(facts, &active, now);
     let exposures = exposure(facts, &active, &situation, &findings, now);
     findings.extend(rules::required(plan));
-    findings.extend(rules::exposure(plan, &exposures, now));
+    findings.extend(rules::confirm(plan, now));
+    findings.extend(rules::runbook(facts, now));
+    // Before advice is capped: a copy that is broken does not count, whatever weight its probe has.
+    findings.extend(rules::copies(plan, &findings, now));
+    findings.extend(rules::exposure(plan, &exposures, &active, now));
     findings.extend(rules::situation(facts, &situation, &active, now));
     for finding in &mut findings {
         let weight = finding.probe.as_ref().and_then(|id| plan.probe(id)).map_or(Weight::Full, |p| p.weight);
         cap(weight, finding);
     }
     findings.sort_by(|a, b| badness(a.verdict).cmp(&badness(b.verdict)).then_with(|| order(a).cmp(&order(b))));
+    // Kept until the next judgement, for every plan.
+    findings.shrink_to_fit();
     let gates = gates(facts, &active, &situation, &exposures, &findings, now);
     let estimate = estimate(facts, &exposures, replay_rate, now);
     let losses = manifest(plan, &exposures, &findings);
@@ -59,7 +65,8 @@ pub fn judge(
     }
 }
 
-/// Among equals: what spans probes first, then by area, then by name, so that the order never flickers.
-fn order(f: &super::Finding) -> (bool, Area, &crate::plan::RuleId, &crate::plan::Subject) {
-    (f.probe.is_some(), f.area, &f.rule, &f.subject)
+/// Among equals: what spans probes first, then causes before what follows from them, then by area, then by name, so that the
+/// order never flickers.
+fn order(f: &super::Finding) -> (bool, bool, Area, &crate::plan::RuleId, &crate::plan::Subject) {
+    (f.probe.is_some(), f.follows, f.area, &f.rule, &f.subject)
 }

@@ -14,6 +14,9 @@ use crate::plan::{Lsn, Now, SafeText};
 /// Most samples that one segment keeps; older ones are thinned, which can only loosen a bound.
 const KEEP: usize = 512;
 
+/// Room is made for so many samples at once: doubling it would leave half of it empty, in every plan.
+const STEP_OF_ROOM: usize = 16;
+
 /// Most segments that are kept: one for each boot, timeline and step of the wall clock. The oldest go first, which can only
 /// loosen a bound.
 const SEGMENTS: usize = 64;
@@ -51,6 +54,22 @@ pub struct Segment {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LsnClock {
     segments: Vec<Segment>,
+    /// Of this session alone: what an earlier one knew may have changed since.
+    #[serde(skip)]
+    sole: Option<Sole>,
+}
+
+/// A moment at which every server of a probe answered, one of them took writes, and all were on its timeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sole {
+    /// The cluster's system identifier.
+    pub system: SafeText,
+    /// The timeline that all were on.
+    pub timeline: i64,
+    /// The observer's boot.
+    pub boot: SafeText,
+    /// When the first of these answers was asked for.
+    pub asked: Now,
 }
 
 /// The newest sample that a position covers.
@@ -94,7 +113,7 @@ impl LsnClock {
             }
             self.start(system, timeline, boot, sample);
         } else {
-            segment.samples.push_back(sample);
+            add(&mut segment.samples, sample);
             thin(&mut segment.samples);
         }
     }
@@ -152,8 +171,31 @@ impl LsnClock {
         of.next().is_some_and(|first| of.all(|t| t == first))
     }
 
-    /// The newest sample of a cluster, on the timeline that its primary is seen on now; else on the highest.
+    /// Takes in that all servers agreed on who writes.
+    pub(crate) fn agreed(&mut self, sole: Sole) {
+        self.sole = Some(sole);
+    }
+
+    /// The same as another clock knew it.
+    pub(crate) fn agreed_as(&mut self, other: &Self) {
+        self.sole = other.sole.clone().or(self.sole.take());
+    }
+
+    /// The timeline that all servers last agreed on, where no primary was seen on another one since: a higher one is then
+    /// that of a drill, and was thrown away.
+    fn agreed_on(&self, system: &SafeText) -> Option<i64> {
+        let sole = self.sole.as_ref().filter(|s| s.system == *system)?;
+        let others = self.segments.iter().filter(|s| s.system == *system && s.timeline != sole.timeline);
+        // What an earlier boot saw is older.
+        let others = others.filter(|s| s.boot == sole.boot);
+        let since = others.flat_map(|s| &s.samples).any(|s| s.asked.boot >= sole.asked.boot);
+        (!since).then_some(sole.timeline)
+    }
+
+    /// The newest sample of a cluster, on the timeline that its primary is seen on now; else on the one that all servers
+    /// agreed on; else on the highest.
     pub(super) fn newest(&self, system: &SafeText, seen: Option<i64>) -> Option<(i64, LsnSample)> {
+        let seen = seen.or_else(|| self.agreed_on(system));
         let of = self.segments.iter().rev().filter(|s| s.system == *system && seen.is_none_or(|t| t == s.timeline));
         of.filter_map(|s| Some((s.timeline, *s.samples.back()?))).max_by_key(|(timeline, s)| (*timeline, s.lsn))
     }
@@ -163,9 +205,12 @@ impl LsnClock {
     pub(super) fn rate(&self, system: &SafeText, over: Duration) -> Option<f64> {
         let segment = self.segments.iter().rev().find(|s| s.system == *system && s.samples.len() > 1)?;
         let newest = segment.samples.back()?;
-        let oldest =
-            segment.samples.iter().rev().find(|s| newest.asked.since(s.asked) >= over).or(segment.samples.front())?;
-        let seconds = newest.asked.since(oldest.asked).as_secs_f64();
+        let at = segment.samples.iter().rposition(|s| newest.asked.since(s.asked) >= over).unwrap_or(0);
+        let oldest = segment.samples.get(at)?;
+        // Within a run of equal positions the log was there at every moment, also so long ago.
+        let stood = segment.samples.get(at + 1).is_some_and(|next| next.lsn == oldest.lsn);
+        let since = newest.asked.since(oldest.asked);
+        let seconds = if stood { since.min(over) } else { since }.as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
         (seconds > 0.0).then(|| newest.lsn.ahead_of(oldest.lsn).0 as f64 / seconds)
     }
@@ -175,6 +220,19 @@ impl LsnClock {
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
+}
+
+/// Adds the newest sample. Of a run of equal positions only the first and the newest say anything: whoever covers the
+/// newest covers all of it, and in between the log did not grow. So an idle primary costs two samples a day.
+fn add(samples: &mut VecDeque<LsnSample>, sample: LsnSample) {
+    let mut newest = samples.iter().rev().take(2);
+    if newest.len() == 2 && newest.all(|s| s.lsn == sample.lsn) {
+        samples.pop_back();
+    }
+    if samples.len() == samples.capacity() {
+        samples.reserve_exact(STEP_OF_ROOM);
+    }
+    samples.push_back(sample);
 }
 
 /// Keeps the newest half as it is and every other sample of the older half.

@@ -40,6 +40,22 @@ impl Gap {
         let detail = if detail.is_empty() { reason.words() } else { detail };
         Self { reason, detail: SafeText::new(detail) }
     }
+
+    /// What it says beside `what` (a server, as people name it), where that is named already: without it at the beginning.
+    #[must_use]
+    pub fn beside(&self, what: &str) -> &str {
+        let detail = self.detail.as_str();
+        // A server may be named by more than its address: `ns1 192.0.2.1:53`.
+        let address = what.rsplit(' ').next().unwrap_or(what);
+        let mut names = [what, address].into_iter().filter(|w| !w.is_empty());
+        names.find_map(|w| detail.strip_prefix(w)?.strip_prefix(": ")).unwrap_or(detail)
+    }
+
+    /// What it says of `what`, which is named once.
+    #[must_use]
+    pub fn about(&self, what: &str) -> String {
+        format!("{what}: {}", self.beside(what))
+    }
 }
 
 impl From<Reason> for Gap {
@@ -86,12 +102,18 @@ reasons! {
     NotConfigured, "not-configured", "not configured", Unknown;
     /// The secret could not be read.
     SecretUnavailable, "secret-unavailable", "the secret cannot be read", Unknown;
+    /// A file of this machine that the configuration names is missing, or may not be read.
+    FileUnreadable, "file-unreadable", "the file cannot be read", Unknown;
     /// SQLSTATE 28P01, HTTP 401.
     WrongPassword, "wrong-password", "password refused", Unknown;
     /// SQLSTATE 28000: no `pg_hba.conf` line, or a role that may not log in.
     NoAccess, "no-access", "the server does not let this role in from here", Unknown;
     /// SQLSTATE 42501, or columns that are NULL for want of `pg_monitor`.
     NoPrivilege, "no-privilege", "not allowed to read this", Unknown;
+    /// HTTP 403.
+    Forbidden, "forbidden", "not allowed", Unknown;
+    /// HTTP 429: the server wants to be asked less often.
+    TooManyRequests, "too-many-requests", "asked too often", Unknown;
     /// SQLSTATE 3D000.
     NoSuchDatabase, "no-such-database", "no such database", NotReady;
     /// SQLSTATE 57P03 while starting.
@@ -130,6 +152,33 @@ reasons! {
     ServFail, "servfail", "the server answered SERVFAIL", Unknown;
     /// DNS: the server refuses to answer (RCODE 5).
     DnsRefused, "dns-refused", "the server answered REFUSED", Unknown;
+    /// A program is missing, or may not be executed, here or on the host where it should run.
+    NotRunnable, "not-runnable", "the program cannot be run", Unknown;
+    /// A program ended in another way than it should: by a signal, or with a code that says nothing.
+    ProgramFailed, "program-failed", "the program failed", Unknown;
+    /// ssh knows another key of this host, or none.
+    HostKey, "host-key", "ssh does not know this host by its key", Unknown;
+    /// ssh's server lets this user in with none of the keys at hand.
+    SshDenied, "ssh-denied", "ssh does not let this user in", Unknown;
+    /// Nobody listens for ssh: no proof about what was to be asked there.
+    SshRefused, "ssh-refused", "nobody listens for ssh there", Unknown;
     /// A fault of this program; never the remote's.
     Bug, "bug", "a fault in lifeboat itself", Unknown;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_it_is_about_is_named_once() {
+        let gap = Gap::new(Reason::Refused, "192.0.2.1:5432: connection refused");
+        assert_eq!(gap.about("192.0.2.1:5432"), "192.0.2.1:5432: connection refused");
+        assert_eq!(gap.about("db 192.0.2.1:5432"), "db 192.0.2.1:5432: connection refused");
+        // Which address of a name it was is worth knowing.
+        assert_eq!(gap.about("db.east:5432"), "db.east:5432: 192.0.2.1:5432: connection refused");
+        assert_eq!(gap.beside("192.0.2.1:5432"), "connection refused");
+        assert_eq!(gap.beside("192.0.2.1:543"), "192.0.2.1:5432: connection refused");
+        assert_eq!(Gap::from(Reason::TimedOut).about("x"), "x: no answer in time");
+    }
 }

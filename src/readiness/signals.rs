@@ -40,6 +40,9 @@ pub const FLUSHED: SignalId = SignalId::new("replication.flushed");
 pub const RECEIVED: SignalId = SignalId::new("replication.received");
 /// The LSN up to which a standby has replayed (not applicable on a primary).
 pub const REPLAYED: SignalId = SignalId::new("replication.replayed");
+/// The position in the *publisher's* log up to which a logical subscriber has applied, where it says (subject: site; `NULL`
+/// where it never said, not applicable where it subscribes to nothing). Another cluster's position: its own is no measure.
+pub const APPLIED: SignalId = SignalId::new("replication.applied");
 /// The cluster's system identifier, as text.
 pub const SYSTEM_ID: SignalId = SignalId::new("replication.system_id");
 /// The timeline that the server is on.
@@ -58,3 +61,13 @@ pub const INSTANCE: SignalId = SignalId::new("replication.instance");
 /// When the newest replayed transaction was committed, by the primary's clock (`pg_last_xact_replay_timestamp()`).
 /// Used in one place only: no history of our own, and the primary gone.
 pub const LAST_COMMIT: SignalId = SignalId::new("replication.last_commit");
+/// How long ago the newest backup was begun, in seconds (subject: what holds it; not applicable where there is none).
+pub const BACKUP_AGE: SignalId = SignalId::new("backup.age");
+/// How far what is kept would bring the data back: rows of [`Restorable`](super::Restorable), one for each place. `place` text,
+/// `site` text or null, `offsite` yes/no or null, `at` time or null, `more` yes/no, `system` text or null, `timeline` int or null,
+/// `lsn` lsn or null, `segment` bytes or null.
+pub const BACKUP_REACH: SignalId = SignalId::new("backup.reach");
+/// The size of the newest backup, of a chain that of its full one: what is read to restore it.
+pub const BACKUP_SIZE: SignalId = SignalId::new("backup.size");
+/// How fast a backup was last restored, in bytes of it a second (not applicable where nobody measured that).
+pub const RESTORE_RATE: SignalId = SignalId::new("backup.restore_rate");

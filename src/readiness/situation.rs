@@ -10,7 +10,7 @@ use super::{Active, ActiveSite, Facts, Reason, Seen, Value, signals};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "is")]
 pub enum Situation {
-    /// Nothing has been looked at yet.
+    /// Nothing has been looked at yet, or not since this machine was suspended.
     Starting,
     /// The service runs at home.
     Normal,
@@ -128,9 +128,14 @@ fn writers<'a>(facts: &'a Facts<'a>, now: Now) -> impl Iterator<Item = (LaneId, 
     })
 }
 
-/// Whether no look at the site's databases has come back yet.
+/// Whether no look at the site's databases has come back yet, or none since a good one: where the newest look was good and
+/// is too old, it was us who did not ask, as after a suspend.
 fn unasked(facts: &Facts<'_>, site: &SiteId, now: Now) -> bool {
-    writers(facts, now).filter(|(_, s, _)| *s == site).all(|(_, _, seen)| matches!(seen, Seen::Never))
+    writers(facts, now).filter(|(_, s, _)| *s == site).all(|(lane, _, seen)| match seen {
+        Seen::Never => true,
+        Seen::Stale { .. } => facts.readings.outcomes(&lane).next_back().is_some_and(|o| o.gap.is_none()),
+        Seen::Value { .. } | Seen::Gap { .. } => false,
+    })
 }
 
 /// Where the primary must be, though nobody ever saw it: every other site answers that it is a standby.

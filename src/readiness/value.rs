@@ -1,6 +1,8 @@
 //! What a reading can hold.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -86,20 +88,21 @@ impl std::fmt::Display for Value {
 
 /// One row of a table: column name to value. SQL's NULL is [`Value::Null`], never a missing column.
 ///
-/// A sorted list: rows are many and short, and a map's smallest node holds eleven columns.
+/// A sorted list: rows are many and short, and a map's smallest node holds eleven columns. Names are the program's own,
+/// but for rows of a recording.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "BTreeMap<String, Value>", into = "BTreeMap<String, Value>")]
-pub struct Row(Vec<(String, Value)>);
+pub struct Row(Arc<Vec<(Cow<'static, str>, Value)>>);
 
 impl From<BTreeMap<String, Value>> for Row {
     fn from(columns: BTreeMap<String, Value>) -> Self {
-        Self(columns.into_iter().collect())
+        Self(Arc::new(columns.into_iter().map(|(name, value)| (name.into(), value)).collect()))
     }
 }
 
 impl From<Row> for BTreeMap<String, Value> {
     fn from(row: Row) -> Self {
-        row.0.into_iter().collect()
+        Arc::unwrap_or_clone(row.0).into_iter().map(|(name, value)| (name.into_owned(), value)).collect()
     }
 }
 
@@ -152,36 +155,53 @@ impl Row {
 
     /// The row with one more column.
     #[must_use]
-    pub fn with(mut self, column: &str, value: Value) -> Self {
+    pub fn with(mut self, column: impl Into<Cow<'static, str>>, value: Value) -> Self {
         self.set(column, value);
         self
     }
 
     /// Sets a column.
-    pub fn set(&mut self, column: &str, value: Value) {
-        match self.0.binary_search_by(|(name, _)| name.as_str().cmp(column)) {
+    pub fn set(&mut self, column: impl Into<Cow<'static, str>>, value: Value) {
+        let column = column.into();
+        let columns = Arc::make_mut(&mut self.0);
+        match columns.binary_search_by(|(name, _)| name.cmp(&column)) {
             Ok(at) => {
-                if let Some(old) = self.0.get_mut(at) {
+                if let Some(old) = columns.get_mut(at) {
                     old.1 = value;
                 }
             }
             Err(at) => {
-                self.0.reserve_exact(1);
-                self.0.insert(at, (column.to_owned(), value));
+                columns.reserve_exact(1);
+                columns.insert(at, (column, value));
             }
         }
     }
 
     /// Takes a column away; `None` where there was none.
     pub fn remove(&mut self, column: &str) -> Option<Value> {
-        let at = self.0.binary_search_by(|(name, _)| name.as_str().cmp(column)).ok()?;
-        Some(self.0.remove(at).1)
+        let at = self.0.binary_search_by(|(name, _)| name.as_ref().cmp(column)).ok()?;
+        Some(Arc::make_mut(&mut self.0).remove(at).1)
+    }
+
+    /// Its columns, by name.
+    pub(super) fn columns(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value))
+    }
+
+    /// Whether somebody else holds the same row.
+    pub(super) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
+    #[cfg(test)]
+    pub(super) fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
     }
 
     /// The value of a column; `None` where the row has no such column.
     #[must_use]
     pub fn get(&self, column: &str) -> Option<&Value> {
-        let at = self.0.binary_search_by(|(name, _)| name.as_str().cmp(column)).ok()?;
+        let at = self.0.binary_search_by(|(name, _)| name.as_ref().cmp(column)).ok()?;
         self.0.get(at).map(|(_, value)| value)
     }
 }

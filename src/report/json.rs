@@ -12,6 +12,7 @@
 //! | `areas` | the areas that were asked for; `null` for all |
 //! | `plans[]` | in the order of the configuration |
 //! | `.plan`, `.tier`, `.strategy`, `.home` | as configured |
+//! | `.practice` | whether its sites are simulated |
 //! | `.readiness` | `ready`, `degraded`, `not-ready` or `unknown` |
 //! | `.situation` | `is`, and `site`, `sites`, `database`, `traffic` or `since` where they apply |
 //! | `.leads` | whether situation and gates come before readiness |
@@ -20,9 +21,11 @@
 //! | `.exposures[]` | per probe and site: `bound`, `seconds` (`null`: unknown), `goal_seconds`, `growing`, bytes `missing`, `at_last_rate`, `backlog` |
 //! | `.estimate` | `at_least_seconds`, `goal_seconds`, its measured `parts`, and what is `unmeasured` |
 //! | `.losses[]` | `what`, `why`, and whether it was `observed` or is declared |
+//! | `.contacts[]` | whom to call: `role`, `reach`, and `after_seconds` from the beginning of the outage |
 //! | `.areas[]` | `area`, `required`, `verdict` (`null`: neither required nor probed) |
 //! | `.findings[]` | worst first: `rule`, `code`, `verdict`, `area`, `probe`, `site`, `part`, `sentence`, `age_seconds` of its oldest fact, `evidence[]` with `what`, `value`, `age_seconds`; `next`, what to do |
-//! | `.changes` | since the last check: `since` and `what[]`; `null` where there was none |
+//! | `.changes` | since the last check, or the one of `--since`: `since` and `what[]`; `null` where there was none |
+//! | `.timeline[]` | with `--since`, what changed in that time: `at`, `from`, `to`, `situation`, `why` |
 
 use serde::Serialize;
 
@@ -53,6 +56,7 @@ struct PlanJson<'a> {
     tier: u8,
     strategy: &'static str,
     home: &'a SiteId,
+    practice: bool,
     readiness: Verdict,
     situation: SituationJson<'a>,
     leads: bool,
@@ -61,9 +65,12 @@ struct PlanJson<'a> {
     exposures: Vec<ExposureJson<'a>>,
     estimate: EstimateJson<'a>,
     losses: &'a [LossItem],
+    contacts: Vec<ContactJson<'a>>,
     areas: Vec<AreaJson>,
     findings: Vec<FindingJson<'a>>,
     changes: Option<ChangesJson>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    timeline: Vec<ChangeJson<'a>>,
 }
 
 #[derive(Serialize)]
@@ -104,6 +111,13 @@ struct EstimateJson<'a> {
 }
 
 #[derive(Serialize)]
+struct ContactJson<'a> {
+    role: &'a SafeText,
+    reach: &'a SafeText,
+    after_seconds: f64,
+}
+
+#[derive(Serialize)]
 struct PartJson<'a> {
     what: &'a SafeText,
     seconds: f64,
@@ -139,16 +153,25 @@ struct EvidenceJson<'a> {
 }
 
 #[derive(Serialize)]
+struct ChangeJson<'a> {
+    at: String,
+    from: Option<Verdict>,
+    to: Verdict,
+    situation: &'static str,
+    why: &'a SafeText,
+}
+
+#[derive(Serialize)]
 struct ChangesJson {
     since: String,
     what: Vec<Difference>,
 }
 
-/// The report as one JSON document, indented, with a line break at its end.
+/// The report as one JSON document with a line break at its end: indented, or all of it in one line.
 ///
 /// # Errors
 /// None that these types can make; the serialiser's are passed on all the same.
-pub fn json(report: &Report) -> Result<String, serde_json::Error> {
+pub fn json(report: &Report, one_line: bool) -> Result<String, serde_json::Error> {
     let whole = report.areas.is_empty();
     let document = Document {
         lifeboat: env!("CARGO_PKG_VERSION"),
@@ -160,7 +183,8 @@ pub fn json(report: &Report) -> Result<String, serde_json::Error> {
         areas: (!whole).then_some(report.areas.as_slice()),
         plans: report.plans.iter().map(|p| plan(p, report.at, whole)).collect(),
     };
-    serde_json::to_string_pretty(&document).map(|text| text + "\n")
+    let text = if one_line { serde_json::to_string(&document) } else { serde_json::to_string_pretty(&document) };
+    text.map(|text| text + "\n")
 }
 
 fn plan(report: &PlanReport, now: Now, whole: bool) -> PlanJson<'_> {
@@ -170,6 +194,7 @@ fn plan(report: &PlanReport, now: Now, whole: bool) -> PlanJson<'_> {
         tier: status.plan.tier,
         strategy: status.plan.strategy.name(),
         home: &status.plan.home,
+        practice: status.plan.practice.is_some(),
         readiness: status.readiness,
         situation: situation(&status.situation),
         leads: status.situation.leads(),
@@ -185,6 +210,9 @@ fn plan(report: &PlanReport, now: Now, whole: bool) -> PlanJson<'_> {
             unmeasured: &status.estimate.unmeasured,
         },
         losses: &status.losses,
+        contacts: (status.plan.contacts.iter())
+            .map(|c| ContactJson { role: &c.role, reach: &c.reach, after_seconds: c.after.0.as_secs_f64() })
+            .collect(),
         areas: (status.areas.iter())
             .map(|a| AreaJson { area: a.area, required: status.plan.requires(a.area), verdict: a.verdict })
             .collect(),
@@ -193,6 +221,15 @@ fn plan(report: &PlanReport, now: Now, whole: bool) -> PlanJson<'_> {
             .before
             .as_ref()
             .map(|b| ChangesJson { since: b.at.format("%Y-%m-%dT%H:%M:%SZ").to_string(), what: report.differences() }),
+        timeline: (report.timeline.iter())
+            .map(|c| ChangeJson {
+                at: moment(c.at),
+                from: c.from,
+                to: c.to,
+                situation: c.situation.words(),
+                why: &c.why,
+            })
+            .collect(),
     }
 }
 

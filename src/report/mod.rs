@@ -1,15 +1,29 @@
-//! From judged plans to text and JSON. Pure: what is known goes in, a text comes out.
+//! From judged plans to text, JSON, Nagios, Prometheus and Markdown. Pure: what is known goes in, a text comes out.
 
-use crate::app::{Checked, Difference};
+use chrono::{DateTime, Utc};
+
+use crate::app::{Change, Checked, Difference};
 use crate::plan::{Area, Now, Span};
 use crate::readiness::{ActiveSite, Bound, Estimate, Exposure, Finding, PlanStatus, Verdict, worst};
 
+mod doctor;
 mod json;
+mod markdown;
+mod nagios;
+mod prometheus;
+mod rehearsal;
+mod run;
 mod scope;
 mod text;
 mod wrap;
 
+pub use doctor::{Examination, doctor, doctor_json};
 pub use json::{SCHEMA, json};
+pub use markdown::markdown;
+pub use nagios::nagios;
+pub use prometheus::prometheus;
+pub use rehearsal::{commands, gate_code, rehearsal, rehearsal_json};
+pub use run::{measured_rto, moments, run_json, run_markdown};
 pub use scope::{restrict, within};
 pub use text::{Style, glyph, text};
 
@@ -31,8 +45,10 @@ pub struct Report {
 pub struct PlanReport {
     /// The plan, judged; within the areas that were asked for.
     pub status: PlanStatus,
-    /// What the last check found, where there was one.
+    /// What the check found that this one is compared with, where there was one: the last, or the one of some time ago.
     pub before: Option<Checked>,
+    /// What changed in the time that was asked for, oldest first; empty where none was.
+    pub timeline: Vec<Change>,
 }
 
 impl Report {
@@ -48,6 +64,12 @@ impl Report {
         exit_code(self.verdict())
     }
 
+    /// Whether the sites are simulated: whatever is reported says so.
+    #[must_use]
+    pub fn practice(&self) -> bool {
+        self.plans.iter().any(|p| p.status.plan.practice.is_some())
+    }
+
     /// The plans, worst first; equals as they are configured.
     fn worst_first(&self) -> Vec<&PlanReport> {
         let mut plans: Vec<&PlanReport> = self.plans.iter().collect();
@@ -58,12 +80,21 @@ impl Report {
 }
 
 impl PlanReport {
-    /// What changed since the last check; empty where there was none.
+    /// When the check was made that this one is compared with.
+    #[must_use]
+    pub fn since(&self) -> Option<DateTime<Utc>> {
+        self.before.as_ref().map(|b| b.at)
+    }
+
+    /// What changed since that check; empty where there was none.
     #[must_use]
     pub fn differences(&self) -> Vec<Difference> {
         self.before.as_ref().map(|b| Checked::of(&self.status).differences(b)).unwrap_or_default()
     }
 }
+
+/// What every report of a practice world begins with.
+pub const PRACTICE: &str = "PRACTICE: the sites are simulated, nothing here is real";
 
 /// The exit code of a verdict: 0 ready, 1 degraded, 2 not ready, 3 unknown. The one place where a verdict becomes a number;
 /// the order of these numbers means nothing (for several plans, [`Report::verdict`] says which one counts).

@@ -15,6 +15,8 @@ pub fn restrict(plan: &Arc<Plan>, areas: &[Area]) -> Option<Arc<Plan>> {
     let mut part = Plan::clone(plan);
     part.probes.retain(|p| areas.contains(&p.area));
     part.requires.retain(|a| areas.contains(a));
+    // A runbook asks for more than one area.
+    part.runbooks.clear();
     (!part.probes.is_empty() || !part.requires.is_empty()).then(|| Arc::new(part))
 }
 

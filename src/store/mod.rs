@@ -1,4 +1,7 @@
-//! What is kept beyond a session: `history.db`, an SQLite file in the state directory, and recordings of sessions.
+//! What is kept beyond a session: `history.db` and `journal.db`, SQLite files in the state directory, and recordings of
+//! sessions.
+//!
+//! The journal of runs is another matter than the history: see [`journal`].
 //!
 //! Several processes use one history at once (the board and a `check` from cron). Nothing that the loop calls waits for
 //! the disk: what is to be remembered goes through a bounded queue to a thread of its own. A history that cannot be
@@ -8,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 
 use crate::app::{Checked, History, Memory};
@@ -15,15 +19,21 @@ use crate::clock;
 use crate::plan::{PlanId, SafeText};
 
 mod error;
+pub mod journal;
 mod open;
+mod operator;
 mod queue;
 mod read;
 pub mod recording;
 mod retain;
+pub mod world;
 mod write;
 mod writer;
 
 pub use error::StoreError;
+pub use journal::{Held, Journal, JournalError, RunSummary};
+pub use open::{in_memory, network};
+pub use operator::operator;
 pub use retain::Limits;
 
 use queue::{Closed, Item, Queue};
@@ -37,7 +47,7 @@ pub struct Store {
     path: PathBuf,
     boot: SafeText,
     notes: Vec<SafeText>,
-    reader: Mutex<Connection>,
+    reader: Mutex<Option<Connection>>,
     queue: Arc<Queue>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
@@ -75,7 +85,7 @@ pub fn open_with(dir: &Path, limits: Limits) -> Result<Store, StoreError> {
             .spawn(move || writer::run(writer, &path, &boot, &queue, &limits))
             .map_err(|source| StoreError::Directory { path: dir.to_path_buf(), source })?
     };
-    Ok(Store { path, boot, notes, reader: Mutex::new(reader), queue, thread: Mutex::new(Some(thread)) })
+    Ok(Store { path, boot, notes, reader: Mutex::new(Some(reader)), queue, thread: Mutex::new(Some(thread)) })
 }
 
 impl Store {
@@ -102,8 +112,23 @@ impl Store {
     /// # Errors
     /// Where it cannot be read.
     pub fn history(&self, plans: &[PlanId]) -> Result<History, StoreError> {
-        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        read::history(&reader, plans, &self.boot, clock::now()).map_err(|e| StoreError::of(&self.path, e))
+        self.read(|reader| read::history(reader, plans, &self.boot, clock::now()))
+    }
+
+    /// Closes what it reads with, until something is read again: a session reads when it begins, and then only adds.
+    pub fn rest(&self) {
+        drop(self.reader.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    fn read<T>(&self, what: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = match reader.take() {
+            Some(open) => open,
+            None => open::reader(&self.path)?,
+        };
+        let read = what(reader.insert(open)).map_err(|e| StoreError::of(&self.path, e));
+        drop(reader);
+        read
     }
 
     /// Remembers these soon. Never waits: where the queue is full, points are dropped first, then samples.
@@ -111,16 +136,21 @@ impl Store {
         self.queue.push(memories.into_iter().map(Item::Memory));
     }
 
-    /// What the last check of a plan found. `scope` tells checks of some areas apart from those of all (empty).
+    /// What the last check of a plan found; with `at`, what the last one by then found, or the first one there is where none
+    /// is that old. `scope` tells checks of some areas apart from those of all (empty).
     ///
     /// # Errors
     /// Where it cannot be read.
-    pub fn last_check(&self, plan: &PlanId, scope: &str) -> Result<Option<Checked>, StoreError> {
-        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        read::last_check(&reader, plan, scope).map_err(|e| StoreError::of(&self.path, e))
+    pub fn check_before(
+        &self,
+        plan: &PlanId,
+        scope: &str,
+        at: Option<DateTime<Utc>>,
+    ) -> Result<Option<Checked>, StoreError> {
+        self.read(|reader| read::check_before(reader, plan, scope, at))
     }
 
-    /// Keeps what a check found, soon; it replaces what the last one of this scope found.
+    /// Keeps what a check found, soon. Equal ones in a row take the room of one.
     pub fn save_check(&self, scope: &str, checked: Checked) {
         self.queue.push([Item::Check { scope: scope.to_owned(), checked }]);
     }

@@ -72,13 +72,23 @@ impl Queue {
     /// Takes in some items; makes room by giving up what is worth least.
     pub(super) fn push(&self, items: impl IntoIterator<Item = Item>) {
         let mut state = self.lock();
+        let (waited, dropped) = (!state.items.is_empty(), state.dropped);
         for item in items {
             state.accepted += 1;
             state.items.push_back(item);
         }
         self.make_room(&mut state);
+        // While the writer gathers, more of it is no news.
+        let news = !waited || state.items.len() >= self.enough() || state.dropped > dropped;
         drop(state);
-        self.moved.notify_all();
+        if news {
+            self.moved.notify_all();
+        }
+    }
+
+    /// So many items are written without gathering more.
+    const fn enough(&self) -> usize {
+        self.limit / 2
     }
 
     /// Puts back what could not be written.
@@ -133,7 +143,7 @@ impl Queue {
             .moved
             .wait_timeout_while(state, idle, |s| s.items.is_empty() && !s.closing)
             .unwrap_or_else(PoisonError::into_inner);
-        let enough = self.limit / 2;
+        let enough = self.enough();
         let (mut state, _) = self
             .moved
             .wait_timeout_while(state, gather, |s| {

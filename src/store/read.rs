@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::app::{Change, Checked, History};
@@ -105,13 +105,33 @@ fn clocks(conn: &Connection, plan: &PlanId) -> rusqlite::Result<Vec<(ProbeId, Ls
     Ok(all)
 }
 
-/// What the last check of a plan found.
-pub(super) fn last_check(conn: &Connection, plan: &PlanId, scope: &str) -> rusqlite::Result<Option<Checked>> {
-    let body: Option<String> = conn
-        .prepare_cached("SELECT body FROM last_check WHERE plan = ?1 AND scope = ?2")?
-        .query_row(params![plan.as_str(), scope], |r| r.get(0))
-        .optional()?;
-    Ok(body.as_deref().and_then(json))
+/// What the last check of a plan found; with `at`, the last one that was made by then, else the first one there is.
+pub(super) fn check_before(
+    conn: &Connection,
+    plan: &PlanId,
+    scope: &str,
+    at: Option<DateTime<Utc>>,
+) -> rusqlite::Result<Option<Checked>> {
+    let by = at.map_or(i64::MAX, |at| at.timestamp_micros());
+    let row = |r: &rusqlite::Row<'_>| Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?));
+    let mut found = conn
+        .prepare_cached(
+            "SELECT last, body FROM checked WHERE plan = ?1 AND scope = ?2 AND wall <= ?3 ORDER BY wall DESC, id DESC LIMIT 1",
+        )?
+        .query_row(params![plan.as_str(), scope, by], row)
+        .optional()?
+        // It was found so from its first to its last time.
+        .map(|(last, body)| (last.min(by), body));
+    if found.is_none() && at.is_some() {
+        found = conn
+            .prepare_cached("SELECT wall, body FROM checked WHERE plan = ?1 AND scope = ?2 ORDER BY wall, id LIMIT 1")?
+            .query_row(params![plan.as_str(), scope], row)
+            .optional()?;
+    }
+    Ok(found.and_then(|(wall, body)| {
+        let checked: Checked = json(&body)?;
+        Some(Checked { at: DateTime::from_timestamp_micros(wall)?, ..checked })
+    }))
 }
 
 fn text(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<SafeText> {

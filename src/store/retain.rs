@@ -19,7 +19,7 @@ pub struct Limits {
     pub sample_age: Duration,
     /// How long points of charts are kept.
     pub point_age: Duration,
-    /// How long changes are kept.
+    /// How long changes and results of checks are kept.
     pub change_age: Duration,
     /// From which age one row a minute is enough.
     pub thin_after: Duration,
@@ -29,7 +29,7 @@ pub struct Limits {
     pub samples: i64,
     /// Most points.
     pub points: i64,
-    /// Most changes.
+    /// Most changes, and most differing results of checks.
     pub changes: i64,
     /// Most pages of 4 KiB that the file may have.
     pub pages: i64,
@@ -52,7 +52,7 @@ impl Default for Limits {
             changes: 20_000,
             pages: 131_072,
             queued: 8_192,
-            gather: Duration::from_millis(500),
+            gather: Duration::from_secs(1),
         }
     }
 }
@@ -74,11 +74,19 @@ pub(super) fn step(conn: &mut Connection, limits: &Limits, now: Now) -> rusqlite
             by_age.push((old(&format!("grade = {grade} AND"), table, wall), before(age)));
         }
     }
+    // What the newest check found is kept for as long as the plan is there: the next one is compared with it.
+    let older = "id NOT IN (SELECT max(id) FROM checked GROUP BY plan, scope)";
+    by_age.push((
+        format!("DELETE FROM checked WHERE id IN (SELECT id FROM checked WHERE last < ?1 AND {older} ORDER BY last LIMIT ?2)"),
+        before(limits.change_age),
+    ));
     let mut more = false;
     for (sql, before) in by_age {
         more |= conn.prepare_cached(&sql)?.execute(params![before, AT_ONCE])? >= usize::try_from(AT_ONCE).unwrap_or(1);
     }
-    for (table, most) in [("sample", limits.samples), ("point", limits.points), ("change", limits.changes)] {
+    for (table, most) in
+        [("sample", limits.samples), ("point", limits.points), ("change", limits.changes), ("checked", limits.changes)]
+    {
         let count: i64 = conn.prepare_cached(&format!("SELECT count(*) FROM {table}"))?.query_row([], |r| r.get(0))?;
         let over = count.saturating_sub(most).clamp(0, AT_ONCE);
         if over > 0 {

@@ -193,12 +193,25 @@ impl Writer {
     }
 }
 
+/// Keeps what a check found: as a row of its own where that differs from what the one before found.
 fn check(tx: &Transaction<'_>, scope: &str, checked: &Checked) -> rusqlite::Result<()> {
-    tx.prepare_cached(
-        "INSERT INTO last_check (plan, scope, body) VALUES (?1, ?2, ?3)
-         ON CONFLICT (plan, scope) DO UPDATE SET body = excluded.body",
-    )?
-    .execute(params![checked.plan.as_str(), scope, text(checked)?])?;
+    let wall = checked.at.timestamp_micros();
+    let last: Option<(i64, String)> = tx
+        .prepare_cached(
+            "SELECT id, body FROM checked WHERE plan = ?1 AND scope = ?2 ORDER BY wall DESC, id DESC LIMIT 1",
+        )?
+        .query_row(params![checked.plan.as_str(), scope], |r| Ok((r.get(0)?, r.get(1)?)))
+        .optional()?;
+    let same = |body: &str| json::<Checked>(body).is_some_and(|was| Checked { at: checked.at, ..was } == *checked);
+    match last {
+        Some((id, body)) if same(&body) => {
+            tx.prepare_cached("UPDATE checked SET last = max(last, ?2) WHERE id = ?1")?.execute(params![id, wall])?;
+        }
+        Some(_) | None => {
+            tx.prepare_cached("INSERT INTO checked (plan, scope, wall, last, body) VALUES (?1, ?2, ?3, ?3, ?4)")?
+                .execute(params![checked.plan.as_str(), scope, wall, text(checked)?])?;
+        }
+    }
     Ok(())
 }
 

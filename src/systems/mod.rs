@@ -12,15 +12,45 @@ use chrono::{DateTime, Utc};
 use schemars::{Schema, SchemaGenerator};
 
 use crate::net::Net;
-use crate::plan::{Area, LaneDecl, Now, Objectives, Plan, ProbeDecl, ProbeId, ProbeOptions, SignalId, SiteId};
+use crate::plan::{
+    Area, LaneDecl, Now, Objectives, Plan, ProbeDecl, ProbeId, ProbeOptions, Program, ProgramError, SignalId, SiteId,
+    Span, Strategy,
+};
 use crate::readiness::signals::Signal;
-use crate::readiness::{Gap, Rule, Value};
+use crate::readiness::{Examined, Gap, Rule, Value};
 
+pub mod backup_files;
+pub mod barman;
+#[cfg(test)]
+pub(crate) mod bench;
+pub mod command;
 pub mod dns;
+pub mod endpoint;
+mod examine;
+pub mod images;
+pub mod patroni;
+pub mod pause;
+pub mod pgbackrest;
 pub mod postgres;
+mod step;
+
+pub use step::{
+    Executing, Executor, Guarding, OpenStep, Scene, StepContext, StepKind, StepTraits, fence_of, newest, unreadable,
+};
 
 /// Every system, in the order of the documentation.
-pub static SYSTEMS: &[&System] = &[&dns::SYSTEM, &postgres::SYSTEM];
+pub static SYSTEMS: &[&System] = &[
+    &backup_files::SYSTEM,
+    &barman::SYSTEM,
+    &command::SYSTEM,
+    &dns::SYSTEM,
+    &endpoint::SYSTEM,
+    &images::SYSTEM,
+    &patroni::SYSTEM,
+    &pause::SYSTEM,
+    &pgbackrest::SYSTEM,
+    &postgres::SYSTEM,
+];
 
 /// What one outside system brings.
 pub struct System {
@@ -32,6 +62,8 @@ pub struct System {
     pub signals: &'static [Signal],
     /// The rules that judge them.
     pub rules: &'static [&'static dyn Rule],
+    /// What a runbook can do with it.
+    pub steps: &'static [StepKind],
 }
 
 /// Opens a probe's lanes.
@@ -42,13 +74,53 @@ pub struct ProbeKind {
     /// The kind's name.
     pub name: &'static str,
     /// The column that its findings count in.
-    pub area: Area,
-    /// The JSON Schema of its own keys, beside those that every probe has (`name kind weight interval timeout`).
+    pub area: KindArea,
+    /// How often it looks, and for how long at most, where the probe itself does not say.
+    pub pace: Pace,
+    /// The JSON Schema of its own keys, beside those that every probe has (`name kind weight interval timeout`, and
+    /// `area` where the kind serves any).
     pub schema: fn(&mut SchemaGenerator) -> Schema,
     /// Reads its own keys. They have been checked against the schema; what is left are faults of meaning.
     pub read: fn(&ReadContext<'_>, serde_json::Value) -> Result<Declared, Vec<Fault>>,
     /// Opens its lanes, one for each that was declared, in that order. Starts nothing and connects nowhere.
     pub open: OpenLanes,
+}
+
+/// The column that the findings of a kind count in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KindArea {
+    /// This one, whatever is looked at.
+    Fixed(Area),
+    /// The one that the probe's required key `area` names: the kind serves any.
+    Declared,
+}
+
+impl KindArea {
+    /// The one area of the kind, where it has one.
+    #[must_use]
+    pub const fn fixed(self) -> Option<Area> {
+        match self {
+            Self::Fixed(area) => Some(area),
+            Self::Declared => None,
+        }
+    }
+}
+
+/// The least interval and timeout of a kind, where a probe does not say its own: what takes seconds to look at, and
+/// changes in hours, is not asked every few seconds because `[defaults]` says so of databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// `[defaults]` `interval` holds only where it is longer than this.
+    pub interval: Option<Span>,
+    /// `[defaults]` `timeout` holds only where it is longer than this.
+    pub timeout: Option<Span>,
+}
+
+impl Pace {
+    /// As `[defaults]` says.
+    pub const USUAL: Self = Self { interval: None, timeout: None };
+    /// For what takes long and changes seldom, backups and images: a minute, and half of one for a look.
+    pub const SLOW: Self = Self { interval: Some(Span::secs(60)), timeout: Some(Span::secs(30)) };
 }
 
 /// What a probe's options are read in.
@@ -60,8 +132,12 @@ pub struct ReadContext<'a> {
     pub sites: &'a [SiteId],
     /// The plan's home.
     pub home: &'a SiteId,
+    /// The plan's strategy.
+    pub strategy: Strategy,
     /// The plan's objectives.
     pub objectives: &'a Objectives,
+    /// The column that the probe's findings count in.
+    pub area: Area,
     /// How often the probe looks.
     pub interval: Duration,
     /// How long one look may take.
@@ -88,6 +164,22 @@ pub struct Fault {
     pub what: String,
     /// What would be right.
     pub right: String,
+}
+
+impl Fault {
+    /// The fault of a key below the probe's table.
+    #[must_use]
+    pub fn new(path: &[&str], what: &str, right: &str) -> Self {
+        Self { path: path.iter().map(|p| (*p).to_owned()).collect(), what: what.to_owned(), right: right.to_owned() }
+    }
+
+    /// What is wrong with a program that a probe runs.
+    #[must_use]
+    pub fn of_program(program: &Program) -> Vec<Self> {
+        let of =
+            |(path, e): (Vec<String>, ProgramError)| Self { path, what: e.to_string(), right: e.right().to_owned() };
+        program.faults().into_iter().map(of).collect()
+    }
 }
 
 /// One value of a look.
@@ -127,11 +219,36 @@ impl Look {
 /// A look under way.
 pub type Looking<'a> = Pin<Box<dyn Future<Output = Look> + Send + 'a>>;
 
+/// An examination under way.
+pub type Examining<'a> = Pin<Box<dyn Future<Output = Vec<Examined>> + Send + 'a>>;
+
+/// A lane that lets go of what it keeps.
+pub type Resting<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
 /// One connection's worth of a probe: owned by one task, polled by it, never twice at once.
 pub trait Lane: Send {
     /// Looks once. Must be done by `deadline`, connecting included; whoever calls drops it shortly after, so nothing may
     /// be lost by being dropped at any await. Keeps its connection for the next look where that is sound.
     fn look(&mut self, deadline: tokio::time::Instant) -> Looking<'_>;
+
+    /// The next look is a minute away or more: gives back what is kept only to make that one cheap, at the server too.
+    /// Whoever calls drops it after a second.
+    fn rest(&mut self) -> Resting<'_> {
+        Box::pin(std::future::ready(()))
+    }
+
+    /// What `doctor` asks beyond a look, right after one: versions, each permission by name, clocks, what expires. Reads
+    /// only. Nothing, where a look says it all.
+    fn examine(&mut self, deadline: tokio::time::Instant) -> Examining<'_> {
+        let _ = deadline;
+        Box::pin(std::future::ready(Vec::new()))
+    }
+}
+
+/// The kind of step with this name.
+#[must_use]
+pub fn step_kind(name: &str) -> Option<&'static StepKind> {
+    SYSTEMS.iter().flat_map(|s| s.steps).find(|k| k.name == name)
 }
 
 /// Every rule of every system.

@@ -94,7 +94,7 @@ fn probe(plan: &PlanId, name: &str, area: Area, lanes: Vec<(Subject, &str, Vec<S
         options: Arc::new(NoOptions),
         lanes: lanes
             .into_iter()
-            .map(|(subject, server, expects)| LaneDecl { subject, server: server.into(), expects })
+            .map(|(subject, server, expects)| LaneDecl { subject, server: server.into(), expects: expects.into() })
             .collect(),
     }
 }
@@ -148,6 +148,11 @@ pub fn plan(name: &str, tier: u8) -> Arc<Plan> {
             what: "scheduled events of the API layer".into(),
             why: "kept in the primary site only".into(),
         }],
+        confirms: Vec::new(),
+        copies: Default::default(),
+        runbooks: Vec::new(),
+        lost_with: Vec::new(),
+        practice: None,
     })
 }
 

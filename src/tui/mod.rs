@@ -1,5 +1,6 @@
 //! Snapshot to frame: loop, terminal guard, theme, screens and widgets.
 
+pub mod copy;
 pub mod frame;
 pub mod input;
 pub mod run;
@@ -12,5 +13,7 @@ pub use frame::{Drawn, draw};
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod fixture_runs;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! The loop: one owner, nothing awaited but news, a frame only when something visible changed.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::task::Poll;
@@ -13,23 +14,36 @@ use ratatui::layout::Rect;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::app::{self, App, Effect, Event, Memory, Polled, Stamped};
-use crate::plan::{BootTime, LaneId, Now, Plan, SafeText};
+use crate::app::event::Pointed;
+use crate::app::guided::OpenRun;
+use crate::app::view::{Message, THEMES};
+use crate::app::{self, Ages, App, Effect, Event, Memory, Polled, Stamped};
+use crate::plan::{BootTime, LaneId, Now, Plan, PlanId, SafeText};
+use crate::readiness::PlanStatus;
+use crate::runbook::{Command, RunId, Runbooks};
 
 use super::frame::{Drawn, Look, draw};
+use super::input::Input;
+use super::theme::Own;
 
-/// How long news waits for more of its kind before it is drawn, and the shortest time between two frames for keys.
+/// The shortest time between two frames for keys.
 pub const FRAME: Duration = Duration::from_millis(16);
+/// The shortest time between two frames for news, and between two for ages alone.
+const NEWS: Duration = Duration::from_millis(25);
+const AGES: Duration = Duration::from_secs(1);
 /// The longest time for which the clock is not looked at.
 const SECOND: Duration = Duration::from_secs(1);
 /// Most events that are taken in before a frame is drawn.
 pub const BATCH: usize = 256;
-/// Most looks that are taken in before keys are looked for again: each may mean a plan to judge.
-const LOOKS: usize = 16;
-/// Most looks that wait to be judged together.
-const MOST_LOOKS: usize = 48;
-/// The longest time for which news that keeps coming puts off a frame.
+/// The longest time for which looks are taken in or judged before keys are looked for again.
+const SLICE: Duration = Duration::from_micros(500);
+/// How long the first look waits for more, and how often it is seen whether there are: not once for each.
+const GATHER: Duration = Duration::from_millis(16);
+/// The longest time for which news that keeps coming puts off judging it, and a frame.
 const LATEST: Duration = Duration::from_millis(100);
+
+/// How often the log is told how old what was seen is.
+const TELL: Duration = Duration::from_secs(60);
 
 /// What the rest of the process tells the loop.
 #[derive(Debug)]
@@ -40,8 +54,10 @@ pub enum Notice {
     Configured {
         /// The plans.
         plans: Vec<Arc<Plan>>,
-        /// The theme that it asks for.
-        theme: Option<String>,
+        /// What can be run for them.
+        runbooks: BTreeMap<PlanId, Arc<Runbooks>>,
+        /// How the screen shall be.
+        wanted: Wanted,
     },
     /// The session cannot go on.
     Failed(Failure),
@@ -49,6 +65,21 @@ pub enum Notice {
     Stop,
     /// This process was continued by somebody else.
     Continued,
+}
+
+/// How the screen shall be, as far as the configuration and the command line say.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// The theme.
+    pub theme: Option<String>,
+    /// The user's own themes.
+    pub own: Vec<Own>,
+    /// Whether the mouse is taken.
+    pub mouse: bool,
+    /// What to say about it at the bottom.
+    pub note: Option<String>,
+    /// What can be let begin in the practice world, by name, each with a sentence.
+    pub scenarios: Vec<(String, String)>,
 }
 
 /// Why a session could not go on: what to print when the screen is gone, and the exit status.
@@ -81,6 +112,26 @@ pub trait Outside {
     fn remember(&mut self, memories: Vec<Memory>);
     /// Take down what happened, where the session is recorded.
     fn record(&mut self, _event: &Stamped) {}
+    /// Open this run, and start its runner.
+    fn open_run(&mut self, _run: OpenRun) {}
+    /// Put what a person wants of a run into its journal.
+    fn command(&mut self, _run: RunId, _command: Command) {}
+    /// Start a runner for a run whose own is gone.
+    fn start_runner(&mut self, _run: RunId) {}
+    /// Let a scenario begin in the practice world, where there is one.
+    fn practice(&mut self, _name: &str) {}
+    /// Look the runbooks of this plan through, as it was just judged; also as if its active site were gone.
+    fn rehearse(&mut self, _status: &Arc<PlanStatus>, _lost: bool) {}
+    /// Put this text on the clipboard, if the terminal allows it.
+    ///
+    /// # Errors
+    /// Where the terminal cannot be written to.
+    fn copy(&mut self, text: &str) -> io::Result<()>;
+    /// Take the mouse, or leave it to the terminal.
+    ///
+    /// # Errors
+    /// Where the terminal cannot be written to.
+    fn mouse(&mut self, on: bool) -> io::Result<()>;
     /// Give the terminal back and stop until continued; then take it again.
     ///
     /// # Errors
@@ -119,9 +170,25 @@ pub struct Session<'a, B: Backend, O: Outside> {
     dirty: bool,
     /// Since when something waits to be drawn.
     dirty_since: Option<Instant>,
-    /// When the first and the last of the looks came that wait to be judged, and how many.
-    looks_since: Option<(Instant, Instant)>,
-    looks: usize,
+    /// When something was drawn last, and when for a key.
+    shown: Option<Instant>,
+    typed: Option<Instant>,
+    /// Whether a key waits to be shown.
+    key_waits: bool,
+    /// The looks that wait to be judged together.
+    gathering: Option<Gathering>,
+    /// How old looks were when they were to be seen, since the log was told.
+    ages: Ages,
+    told: Now,
+}
+
+/// Looks that have come, and wait for those that come with them.
+#[derive(Clone, Copy, Debug)]
+struct Gathering {
+    /// When to see whether more have come.
+    until: Instant,
+    /// Whether none but the first was taken in.
+    first: bool,
 }
 
 impl<B: Backend, O: Outside> std::fmt::Debug for Session<'_, B, O> {
@@ -134,7 +201,7 @@ impl<B: Backend, O: Outside> std::fmt::Debug for Session<'_, B, O> {
 ///
 /// # Errors
 /// Where the terminal cannot be written to.
-pub fn paint<B: Backend>(terminal: &mut Terminal<B>, app: &App, look: Look, now: Now) -> Result<Drawn, B::Error> {
+pub fn paint<B: Backend>(terminal: &mut Terminal<B>, app: &App, look: &Look, now: Now) -> Result<Drawn, B::Error> {
     let mut drawn = Drawn::default();
     terminal.draw(|frame| drawn = draw(frame.buffer_mut(), app, look, now))?;
     Ok(drawn)
@@ -142,7 +209,7 @@ pub fn paint<B: Backend>(terminal: &mut Terminal<B>, app: &App, look: Look, now:
 
 enum News {
     Notice(Notice),
-    Input(Event),
+    Input(Input),
     Polled(Polled),
     InputEnded,
     Woke,
@@ -151,9 +218,28 @@ enum News {
 impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
     /// A session on a terminal on which the first frame has been drawn.
     pub fn new(terminal: &'a mut Terminal<B>, app: &'a mut App, outside: O, look: Look, clock: fn() -> Now) -> Self {
-        let drawn = Drawn { next: None, detail_max: 0, formatted: 0 };
-        let (last, dirty_since, looks_since) = (Buffer::default(), None, None);
-        Self { terminal, app, outside, look, clock, drawn, last, dirty: false, dirty_since, looks_since, looks: 0 }
+        let drawn = Drawn::default();
+        let (last, dirty_since) = (Buffer::default(), None);
+        let (dirty, key_waits) = (false, false);
+        let (shown, typed, gathering) = (None, None, None);
+        let (ages, told) = (Ages::default(), clock());
+        Self {
+            terminal,
+            app,
+            outside,
+            look,
+            clock,
+            drawn,
+            last,
+            dirty,
+            dirty_since,
+            shown,
+            typed,
+            key_waits,
+            gathering,
+            ages,
+            told,
+        }
     }
 
     /// Runs until a person leaves, a signal comes, the terminal ends or the session cannot go on.
@@ -162,81 +248,110 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
     /// Where the terminal cannot be written to or taken again.
     pub async fn run<I>(&mut self, mut inbox: Inbox, mut input: I) -> io::Result<End>
     where
-        I: Stream<Item = Event> + Unpin,
+        I: Stream<Item: Into<Input>> + Unpin,
     {
-        // A key is shown at once, whatever frame looks have just had; keys that come faster share one.
-        let mut last_typed: Option<Instant> = None;
         let (mut notices_open, mut polls_open) = (true, true);
         loop {
-            let wake = self.wake_in();
+            // Looks that wait to be judged are judged before more are taken in; those that gather are left to.
+            let rest = self.unjudged();
+            let wake = if rest { Duration::ZERO } else { self.wake_in() };
+            let reads = polls_open && !rest && self.gathering.is_none();
             let news = tokio::select! {
                 biased;
                 notice = inbox.notices.recv(), if notices_open => match notice {
-                    Some(notice) => News::Notice(notice),
+                    Some(notice) => Some(News::Notice(notice)),
                     None => { notices_open = false; continue }
                 },
-                event = input.next() => event.map_or(News::InputEnded, News::Input),
-                polled = inbox.polls.recv(), if polls_open => match polled {
-                    Some(polled) => News::Polled(polled),
+                event = input.next() => Some(event.map_or(News::InputEnded, |e| News::Input(e.into()))),
+                polled = inbox.polls.recv(), if reads => match polled {
+                    Some(polled) => Some(News::Polled(polled)),
                     None => { polls_open = false; continue }
                 },
-                () = tokio::time::sleep(wake) => News::Woke,
+                () = tokio::time::sleep(wake) => (!rest && self.gathering.is_none()).then_some(News::Woke),
             };
-            let mut typed = matches!(news, News::Input(_));
-            let mut looks = 0;
-            if let Some(end) = self.take(news)? {
+            if let Some(news) = news
+                && let Some(end) = self.take(news)?
+            {
                 return Ok(end);
             }
             // Take in what is already there, so that a burst costs one frame.
-            let mut drained = false;
             for _ in 0..BATCH {
                 let next = match inbox.notices.try_recv() {
                     Ok(notice) => Some(News::Notice(notice)),
-                    Err(_) => match ready(&mut input).await {
-                        Some(event) => Some(event.map_or(News::InputEnded, News::Input)),
-                        // Whoever types is shown it first.
-                        None if typed || looks >= LOOKS => break,
-                        None => inbox.polls.try_recv().ok().map(News::Polled),
-                    },
+                    Err(_) => ready(&mut input).await.map(|e| e.map_or(News::InputEnded, |e| News::Input(e.into()))),
                 };
-                typed |= matches!(next, Some(News::Input(_)));
-                looks += usize::from(matches!(next, Some(News::Polled(_))));
-                let Some(news) = next else {
-                    drained = true;
-                    break;
-                };
+                let Some(news) = next else { break };
                 if let Some(end) = self.take(news)? {
                     return Ok(end);
                 }
             }
-            if typed && self.dirty && last_typed.is_none_or(|at| at.elapsed() >= FRAME) {
+            // Whoever types is shown it first, and at once, whatever frame looks have just had.
+            if self.key_waits && self.dirty && self.frame_due().is_zero() {
                 self.show()?;
-                last_typed = Some(Instant::now());
             }
-            // A plan's lanes answer together: judged between two of them, it would be judged twice, and a frame would show
-            // a bound that the second mends.
-            let since = self.looks_since.map(|(first, _)| first);
-            if self.looks_due().is_zero() {
-                (self.looks, self.looks_since) = (0, None);
-                let settled = self.app.settle((self.clock)());
-                if settled.dirty && !self.dirty {
-                    self.dirty_since = since;
-                }
-                self.dirty |= settled.dirty;
-                if let Some(end) = self.carry_out(settled.effects)? {
-                    return Ok(end);
-                }
+            if !rest && let Some(end) = self.gather(&mut inbox.polls)? {
+                return Ok(end);
             }
-            let now = (self.clock)();
-            self.dirty |= self.drawn.next.is_some_and(|at| at <= now.boot);
+            if !self.gathers()
+                && let Some(end) = self.judge()?
+            {
+                return Ok(end);
+            }
+            self.dirty |= self.ages_due().is_some_and(|due| due.is_zero());
             if !self.dirty {
+                // What has been judged changes nothing that is seen: it is on the screen already.
+                self.seen((self.clock)());
                 continue;
             }
-            let waits = self.dirty_since.get_or_insert_with(Instant::now).elapsed();
-            if drained && waits >= FRAME || waits >= LATEST {
+            self.dirty_since.get_or_insert_with(Instant::now);
+            if self.frame_due().is_zero() {
                 self.show()?;
             }
         }
+    }
+
+    /// Takes in the looks that have come since. Most are answers to questions that were sent at one moment.
+    fn gather(&mut self, polls: &mut mpsc::Receiver<Polled>) -> io::Result<Option<End>> {
+        let Some(Gathering { until, .. }) = self.gathering else { return Ok(None) };
+        let begun = Instant::now();
+        if begun < until {
+            return Ok(None);
+        }
+        let mut more = false;
+        while begun.elapsed() < SLICE {
+            let Ok(polled) = polls.try_recv() else {
+                self.gathering = more.then(|| Gathering { until: begun + GATHER, first: false });
+                return Ok(None);
+            };
+            more = true;
+            if let Some(end) = self.take(News::Polled(polled))? {
+                return Ok(Some(end));
+            }
+        }
+        // There are more than can be taken in at once: go on after the keys.
+        self.gathering = Some(Gathering { until: begun, first: false });
+        Ok(None)
+    }
+
+    /// Whether looks wait for those that come with them.
+    fn gathers(&self) -> bool {
+        self.gathering.is_some_and(|g| g.first)
+    }
+
+    /// Judges what is due, for a slice of time.
+    fn judge(&mut self) -> io::Result<Option<End>> {
+        let begun = Instant::now();
+        let mut first = true;
+        // At least one: otherwise a slow clock would be an end of all judging.
+        let go_on = || std::mem::take(&mut first) || begun.elapsed() < SLICE;
+        let settled = self.app.settle_while((self.clock)(), go_on);
+        self.dirty |= settled.dirty;
+        self.carry_out(settled.effects)
+    }
+
+    /// Whether a plan is to be judged, and nothing is waited for.
+    fn unjudged(&self) -> bool {
+        !self.gathers() && self.app.model.is_due((self.clock)())
     }
 
     /// Draws what there is to see now.
@@ -247,21 +362,60 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
         // The header's clock is an age too.
         self.drawn.next = Some(self.drawn.next.map_or(minute, |n| n.min(minute)));
         self.app.view.detail = self.app.view.detail.min(self.drawn.detail_max);
+        self.tell_painted(now);
         self.dirty = false;
         self.dirty_since = None;
+        self.seen((self.clock)());
+        self.shown = Some(Instant::now());
+        if std::mem::take(&mut self.key_waits) {
+            self.typed = self.shown;
+        }
         Ok(())
+    }
+
+    /// Counts how old the looks are that are on the screen from now on.
+    fn seen(&mut self, now: Now) {
+        for asked in self.app.take_looks() {
+            self.ages.add(now.since(asked));
+        }
+        if now.since(self.told) >= TELL {
+            self.tell_ages();
+        }
+    }
+
+    /// Tells the log how many looks came to be seen since it was told last, and how old they then were: from the question,
+    /// through its answer and its judgement, to the frame.
+    pub fn tell_ages(&mut self) {
+        let ages = std::mem::take(&mut self.ages);
+        self.told = (self.clock)();
+        let ms = |d: Duration| d.as_millis();
+        let (median, p99, oldest) = (ms(ages.percentile(50)), ms(ages.percentile(99)), ms(ages.oldest()));
+        tracing::info!(looks = ages.count(), median, p99, oldest, "milliseconds from question to screen");
+    }
+
+    /// What is typed is taken only by what was on the screen, so the state is told what that was. An event like any other:
+    /// a recording holds it.
+    fn tell_painted(&mut self, now: Now) {
+        if self.drawn.prompt != self.app.view.painted {
+            let stamped = Stamped { at: now, event: Event::Painted(self.drawn.prompt.clone()) };
+            self.outside.record(&stamped);
+            // It changes nothing that is drawn, and nothing follows from it.
+            app::update(self.app, stamped);
+        }
     }
 
     /// Draws a frame; sends nothing where it looks as the last one did.
     fn frame(&mut self, now: Now) -> io::Result<Drawn> {
         let mut next = Buffer::empty(Rect::from(self.terminal.size().map_err(gone)?));
-        let drawn = draw(&mut next, self.app, self.look, now);
+        let mut drawn = draw(&mut next, self.app, &self.look, now);
         if next != self.last {
             self.terminal
                 .draw(|frame| {
                     // The terminal may have changed between the two questions for its size; the next event redraws.
                     if frame.area() == next.area {
                         frame.buffer_mut().clone_from(&next);
+                    } else {
+                        drawn.prompt = None;
                     }
                 })
                 .map_err(gone)?;
@@ -270,49 +424,66 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
         Ok(drawn)
     }
 
-    /// How long the looks that came wait for more before they are judged: until none comes for a frame's time.
-    fn looks_due(&self) -> Duration {
-        match self.looks_since {
-            Some((first, last)) if self.looks < MOST_LOOKS => {
-                FRAME.saturating_sub(last.elapsed()).min(LATEST.saturating_sub(first.elapsed()))
-            }
-            Some(_) | None => Duration::ZERO,
+    /// How long a frame waits. One for keys: only where keys come faster than frames. One for news: until all of it is
+    /// judged, or has waited for long; and until the last frame is a while ago.
+    fn frame_due(&self) -> Duration {
+        if self.key_waits {
+            return self.typed.map_or(Duration::ZERO, |at| FRAME.saturating_sub(at.elapsed()));
         }
+        let waits = self.dirty_since.map_or(Duration::ZERO, |at| at.elapsed());
+        let rest = self.shown.map_or(Duration::ZERO, |at| NEWS.saturating_sub(at.elapsed()));
+        let whole = if self.unjudged() { LATEST } else { Duration::ZERO };
+        whole.saturating_sub(waits).max(rest)
+    }
+
+    /// When the ages that are drawn change: several at once, rather than each in a frame of its own.
+    fn ages_due(&self) -> Option<Duration> {
+        let now = (self.clock)();
+        let changes = self.drawn.next?.0.saturating_sub(now.boot.0);
+        let rest = self.shown.map_or(Duration::ZERO, |at| AGES.saturating_sub(at.elapsed()));
+        Some(changes.max(rest))
     }
 
     /// How long nothing will change by itself.
     fn wake_in(&self) -> Duration {
-        if self.dirty {
-            return self.dirty_since.map_or(Duration::ZERO, |at| FRAME.saturating_sub(at.elapsed()));
-        }
-        if self.looks_since.is_some() {
-            return self.looks_due();
-        }
+        let frame = self.dirty.then(|| self.frame_due());
+        let gathered = self.gathering.map(|g| g.until.saturating_duration_since(Instant::now()));
         let now = (self.clock)();
-        let until = |at: BootTime| at.0.saturating_sub(now.boot.0);
-        let app = app::next_wake(self.app, now).map(until);
-        let ages = self.drawn.next.map(until);
+        let app = app::next_wake(self.app, now).filter(|_| !self.gathers());
+        let app = app.map(|at: BootTime| at.0.saturating_sub(now.boot.0));
+        let ages = if self.dirty { None } else { self.ages_due() };
+        let next = app.into_iter().chain(ages).chain(gathered).min();
         // Timers do not count the time that a machine is suspended; evidence ages all the same. So look at the clock
         // every second: what has aged meanwhile is judged then.
-        app.into_iter().chain(ages).min().unwrap_or(SECOND).clamp(Duration::from_millis(1), SECOND)
+        next.into_iter().chain(frame).min().unwrap_or(SECOND).clamp(Duration::from_millis(1), SECOND)
     }
 
     fn take(&mut self, news: News) -> io::Result<Option<End>> {
         let at = (self.clock)();
         let event = match news {
-            News::Input(event) | News::Notice(Notice::Event(event)) => event,
+            News::Input(input) => {
+                self.key_waits = true;
+                match input {
+                    Input::Event(event) => event,
+                    Input::Mouse { act, col, row } => Event::Pointed(Pointed { act, on: self.drawn.at(col, row) }),
+                }
+            }
+            News::Notice(Notice::Event(event)) => event,
             News::Polled(polled) => {
-                self.looks += 1;
-                let came = Instant::now();
-                self.looks_since = Some((self.looks_since.map_or(came, |(first, _)| first), came));
+                if self.gathering.is_none() {
+                    self.gathering = Some(Gathering { until: Instant::now() + GATHER, first: true });
+                }
                 Event::Polled(polled)
             }
             News::Woke => Event::Woke,
             News::InputEnded => return Ok(Some(End::Ended("terminal".into()))),
-            News::Notice(Notice::Configured { plans, theme }) => {
-                if let Some(theme) = theme {
-                    self.app.view.theme = theme;
+            News::Notice(Notice::Configured { plans, runbooks, wanted }) => {
+                let mouse = wanted.mouse;
+                wear(self.app, &mut self.look, wanted, at);
+                if mouse {
+                    self.outside.mouse(true)?;
                 }
+                self.app.runbooks = runbooks;
                 self.app.configure(plans.clone(), at);
                 self.outside.start(&plans);
                 self.dirty = true;
@@ -329,11 +500,19 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
         let ended = match &event {
             Event::Ended(why) => Some(End::Ended(why.clone())),
             Event::Key(_)
+            | Event::Pointed(_)
             | Event::Pasted
             | Event::Resized { .. }
             | Event::Polled(_)
             | Event::Remembered(_)
             | Event::StoreFailed(_)
+            | Event::Journal(_)
+            | Event::RunOpened { .. }
+            | Event::Refused(_)
+            | Event::Host(_)
+            | Event::Painted(_)
+            | Event::Rehearsed { .. }
+            | Event::Debriefed { .. }
             | Event::Woke => None,
         };
         if let Event::Resized { .. } = event {
@@ -353,6 +532,17 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
             match effect {
                 Effect::PollNow(lanes) => self.outside.poll_now(&lanes),
                 Effect::Remember(memories) => self.outside.remember(memories),
+                Effect::Copy(text) => self.outside.copy(&text)?,
+                Effect::Mouse(on) => self.outside.mouse(on)?,
+                Effect::OpenRun(run) => self.outside.open_run(*run),
+                Effect::Command(run, command) => self.outside.command(run, command),
+                Effect::Rehearse { plan, lost } => {
+                    if let Some(status) = self.app.model.status(&plan) {
+                        self.outside.rehearse(status, lost);
+                    }
+                }
+                Effect::StartRunner(run) => self.outside.start_runner(run),
+                Effect::Practice(name) => self.outside.practice(&name),
                 Effect::Suspend => {
                     self.outside.suspend()?;
                     self.redraw()?;
@@ -376,9 +566,25 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
     }
 }
 
+/// Makes the screen as it is wanted.
+pub fn wear(app: &mut App, look: &mut Look, wanted: Wanted, at: Now) {
+    let view = &mut app.view;
+    view.mouse = wanted.mouse;
+    view.themes = THEMES.map(String::from).to_vec();
+    view.themes.extend(wanted.own.iter().map(|o| &o.name).filter(|n| !THEMES.contains(&n.as_str())).cloned());
+    view.scenarios = wanted.scenarios;
+    look.own = wanted.own;
+    if let Some(theme) = wanted.theme {
+        view.theme = theme;
+    }
+    if let Some(text) = wanted.note {
+        view.message = Some(Message { text, at });
+    }
+}
+
 /// What the input has ready, without waiting. Polled with the loop's own waker: the terminal's stream keeps the first
 /// waker that it is given, and one that wakes nobody would make it deaf.
-async fn ready<I: Stream<Item = Event> + Unpin>(input: &mut I) -> Option<Option<Event>> {
+async fn ready<I: Stream + Unpin>(input: &mut I) -> Option<Option<I::Item>> {
     std::future::poll_fn(|cx| match input.poll_next_unpin(cx) {
         Poll::Ready(event) => Poll::Ready(Some(event)),
         Poll::Pending => Poll::Ready(None),

@@ -13,6 +13,13 @@ use rustix::event::{PollFd, PollFlags};
 
 /// Whether the terminal is ours now. One for the process, as the terminal is.
 static TAKEN: AtomicBool = AtomicBool::new(false);
+/// Whether the mouse is taken too, while the terminal is ours.
+static MOUSE: AtomicBool = AtomicBool::new(false);
+/// Takes the mouse: presses and the wheel (1000), with coordinates of any size (1006). Not its movements (1003): nobody
+/// wants them, and each would be bytes on the line. xterm's control sequences, "Mouse Tracking".
+const TAKE_MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
+/// Leaves the mouse to the terminal.
+const LEAVE_MOUSE: &[u8] = b"\x1b[?1006l\x1b[?1000l";
 /// What threads of ours said while dying, for after the screen is gone.
 static LAST_WORDS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 /// Most last words that are kept.
@@ -43,6 +50,31 @@ impl Guard {
         enter()
     }
 
+    /// Takes the mouse, or leaves it to the terminal.
+    ///
+    /// # Errors
+    /// Where the terminal cannot be written to.
+    pub fn mouse(&self, on: bool) -> io::Result<()> {
+        if on {
+            // First, so that whatever comes next gives it back.
+            MOUSE.store(true, Ordering::SeqCst);
+            return self.write(TAKE_MOUSE);
+        }
+        self.write(LEAVE_MOUSE)?;
+        MOUSE.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Writes a control sequence that draws nothing.
+    ///
+    /// # Errors
+    /// Where the terminal cannot be written to.
+    pub fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut out = io::stdout();
+        out.write_all(bytes)?;
+        out.flush()
+    }
+
     /// Gives the terminal back. Does nothing the second time.
     pub fn release(&self) {
         leave();
@@ -58,13 +90,22 @@ impl Drop for Guard {
 fn enter() -> io::Result<()> {
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
-    execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)
+    let mut out = io::stdout();
+    execute!(out, EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
+    if MOUSE.load(Ordering::SeqCst) {
+        out.write_all(TAKE_MOUSE)?;
+        out.flush()?;
+    }
+    Ok(())
 }
 
 /// Gives the terminal back as far as it still listens; a terminal that is gone is no error.
 fn leave() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let mut out = io::stdout();
+        if MOUSE.load(Ordering::SeqCst) {
+            let _gone = out.write_all(LEAVE_MOUSE);
+        }
         let _gone = execute!(out, cursor::Show, DisableBracketedPaste, LeaveAlternateScreen);
         let _gone = out.flush();
         let _gone = disable_raw_mode();
@@ -119,7 +160,7 @@ pub fn watch() -> io::Result<()> {
                 Ok(_) => {
                     let seen = fds.first().map_or(PollFlags::empty(), PollFd::revents);
                     if seen.intersects(PollFlags::HUP | PollFlags::ERR) {
-                        std::process::exit(HANGUP);
+                        std::process::exit(HANGUP.into());
                     }
                     if seen.contains(PollFlags::NVAL) {
                         return;
@@ -133,8 +174,17 @@ pub fn watch() -> io::Result<()> {
     Ok(())
 }
 
+/// Whether nobody holds the other end of the terminal any more, as far as can be seen without waiting.
+#[must_use]
+pub fn is_gone() -> bool {
+    let Ok(tty) = tty() else { return true };
+    let mut fds = [PollFd::new(&tty, PollFlags::empty())];
+    let polled = rustix::event::poll(&mut fds, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 }));
+    polled.is_ok() && fds.first().is_some_and(|f| f.revents().intersects(PollFlags::HUP | PollFlags::ERR))
+}
+
 /// The exit status of a process that its terminal left: 128 and SIGHUP.
-pub const HANGUP: i32 = 129;
+pub const HANGUP: u8 = 129;
 
 fn tty() -> io::Result<OwnedFd> {
     let stdin = rustix::stdio::stdin();

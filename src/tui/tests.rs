@@ -6,14 +6,15 @@ use ratatui::layout::Rect;
 use super::fixture::{self, Health, at};
 use super::frame::{Drawn, Look, draw};
 use super::theme::Depth;
-use crate::app::event::{Key, KeyCode};
-use crate::app::view::Screen;
+use crate::app::board::Sort;
+use crate::app::event::{Key, KeyCode, Pointed, PointerAct};
+use crate::app::view::{Overlay, Screen};
 use crate::app::{App, Effect, Event, Stamped, Update, update};
 use crate::plan::{Now, PlanId};
 
-const PLAIN: Look = Look { depth: Depth::Ansi16, ascii: false };
+const PLAIN: Look = Look { depth: Depth::Ansi16, ascii: false, own: Vec::new() };
 
-fn shot_with(app: &App, look: Look, now: Now) -> (String, Drawn) {
+fn shot_with(app: &App, look: &Look, now: Now) -> (String, Drawn) {
     let mut buf = Buffer::empty(Rect::new(0, 0, app.view.cols, app.view.rows));
     let drawn = draw(&mut buf, app, look, now);
     let mut out = String::new();
@@ -36,7 +37,7 @@ fn shot_with(app: &App, look: Look, now: Now) -> (String, Drawn) {
 }
 
 fn shot(app: &App, now: Now) -> String {
-    shot_with(app, PLAIN, now).0
+    shot_with(app, &PLAIN, now).0
 }
 
 fn key(app: &mut App, code: KeyCode, now: Now) -> Update {
@@ -63,7 +64,7 @@ fn boards() {
     insta::assert_snapshot!("board_starting", shot(&fixture::starting(&fixture::PLANS, 80, 24), at(1)));
     insta::assert_snapshot!("board_empty", shot(&fixture::starting(&[], 80, 24), at(1)));
     let ascii = Look { ascii: true, ..PLAIN };
-    let (text, _) = shot_with(&fixture::trouble(80, 24), ascii, at(108));
+    let (text, _) = shot_with(&fixture::trouble(80, 24), &ascii, at(108));
     assert!(text.is_ascii());
     insta::assert_snapshot!("board_ascii", text);
 }
@@ -106,6 +107,192 @@ fn other_screens() {
     let mut app = fixture::normal(30, 5);
     typed(&mut app, "j", at(61));
     insta::assert_snapshot!("too_small", shot(&app, at(61)));
+}
+
+/// A screen on which a user's theme `mine` paints ready text.
+fn with_own_theme() -> (App, Look) {
+    use super::run::{Wanted, wear};
+    use super::theme::{Own, Paints};
+    let paints: Paints = toml::from_str("[plain]\nbg = \"black\"\n[ready]\nfg = \"light-blue\"").unwrap();
+    let (mut app, mut look) = (fixture::normal(80, 24), PLAIN);
+    let wanted = Wanted { own: vec![Own { name: "mine".into(), paints }], ..Wanted::default() };
+    wear(&mut app, &mut look, wanted, at(61));
+    (app, look)
+}
+
+#[test]
+fn key_and_palette_know_the_users_own_themes() {
+    let (mut app, look) = with_own_theme();
+    let mut seen = vec![app.view.theme.clone()];
+    for _ in 0..5 {
+        typed(&mut app, "c", at(61));
+        seen.push(app.view.theme.clone());
+    }
+    assert_eq!(seen, ["default", "light", "high-contrast", "mono", "mine", "default"]);
+    typed(&mut app, ":theme mine\n", at(61));
+    assert_eq!(app.view.theme, "mine");
+    let mut buf = Buffer::empty(Rect::new(0, 0, 80, 24));
+    draw(&mut buf, &app, &look, at(61));
+    assert!(buf.content.iter().all(|c| c.bg == ratatui::style::Color::Black), "the theme's background is everywhere");
+    let ready = buf.content.iter().find(|c| c.symbol() == "●").unwrap();
+    assert_eq!(ready.fg, ratatui::style::Color::LightBlue);
+}
+
+#[test]
+fn only_words_are_reversed_and_underlined() {
+    use ratatui::style::Modifier;
+    for name in ["high-contrast", "mono"] {
+        let mut app = fixture::trouble(120, 40);
+        app.view.theme = name.into();
+        typed(&mut app, "\n", at(108));
+        let mut buf = Buffer::empty(Rect::new(0, 0, 120, 40));
+        draw(&mut buf, &app, &PLAIN, at(108));
+        let marked = |x: u16, y: u16| buf[(x, y)].modifier.intersects(Modifier::REVERSED | Modifier::UNDERLINED);
+        let (mut words, mut loose) = (0, Vec::new());
+        for (x, y) in (0..40).flat_map(|y| (1..119).map(move |x| (x, y))).filter(|(x, y)| marked(*x, *y)) {
+            words += 1;
+            // A blank between two words of one text is a part of it.
+            if buf[(x, y)].symbol() == " " && !(marked(x - 1, y) && marked(x + 1, y)) {
+                loose.push((x, y));
+            }
+        }
+        assert!(words > 10 && loose.is_empty(), "{name}: {words} {loose:?}");
+    }
+}
+
+#[test]
+fn what_lies_under_an_overlay_does_not_colour_it() {
+    let mut app = fixture::normal(80, 24);
+    typed(&mut app, ":", at(61));
+    let mut buf = Buffer::empty(Rect::new(0, 0, 80, 24));
+    draw(&mut buf, &app, &PLAIN, at(61));
+    let inside = |x: u16, y: u16| (6..74).contains(&x) && (5..14).contains(&y);
+    let coloured = (0..24).flat_map(|y| (0..80).map(move |x| (x, y))).filter(|(x, y)| inside(*x, *y));
+    for (x, y) in coloured {
+        let fg = buf[(x, y)].fg;
+        let red = [ratatui::style::Color::Red, ratatui::style::Color::Magenta, ratatui::style::Color::Green];
+        assert!(!red.contains(&fg), "{x},{y}: {fg:?}");
+    }
+}
+
+/// What the mouse does at the first place at which the screen shows this text.
+fn point(app: &mut App, act: PointerAct, text: &str, now: Now) -> Update {
+    let (screen, drawn) = shot_with(app, &PLAIN, now);
+    let row = screen.lines().position(|l| l.contains(text)).unwrap_or_else(|| panic!("{text} is not on\n{screen}"));
+    let line = screen.lines().nth(row).unwrap();
+    let col = line.split(text).next().unwrap().chars().count();
+    let on = drawn.at(u16::try_from(col).unwrap(), u16::try_from(row).unwrap());
+    update(app, Stamped { at: now, event: Event::Pointed(Pointed { act, on }) })
+}
+
+#[test]
+fn a_click_selects_and_a_second_one_opens() {
+    let mut app = fixture::normal(80, 24);
+    let selected = |app: &App| app.view.selected.as_ref().map(|p| p.as_str().to_owned());
+    assert_eq!(selected(&app).as_deref(), Some("reports"));
+    point(&mut app, PointerAct::Click, "mail", at(61));
+    assert_eq!((selected(&app).as_deref(), &app.view.screen), (Some("mail"), &Screen::Board));
+    point(&mut app, PointerAct::Click, "mail", at(61));
+    assert_eq!(app.view.screen, Screen::Plan(PlanId::new("mail")));
+    // In the plan: findings are selected, the wheel moves among them or scrolls the details.
+    let before = app.view.finding.clone();
+    point(&mut app, PointerAct::Click, "db.west.example.com:5432: looked at", at(61));
+    assert!(app.view.finding.is_some() && app.view.finding != before);
+    let on_west = app.view.finding.clone();
+    point(&mut app, PointerAct::WheelUp, "db.west.example.com:5432: looked at", at(61));
+    assert_ne!(app.view.finding, on_west);
+    assert_eq!(app.view.detail, 0);
+    point(&mut app, PointerAct::WheelDown, "IF WE FAILED OVER NOW", at(61));
+    assert_eq!(app.view.detail, 3);
+    // A click where nothing is does nothing.
+    let update = point(&mut app, PointerAct::Click, "lifeboat", at(61));
+    assert_eq!(update, Update::default());
+}
+
+#[test]
+fn the_wheel_moves_the_cursor_and_scrolls() {
+    let mut app = fixture::normal(80, 24);
+    point(&mut app, PointerAct::WheelDown, "PLAN", at(61));
+    assert_eq!(app.view.cursor(), Some(1));
+    point(&mut app, PointerAct::WheelUp, "archive", at(61));
+    assert_eq!(app.view.cursor(), Some(0));
+    typed(&mut app, "?", at(61));
+    point(&mut app, PointerAct::WheelDown, "help", at(61));
+    assert_eq!(app.view.help, 3);
+}
+
+#[test]
+fn what_lies_over_the_screen_keeps_the_mouse() {
+    let mut app = fixture::normal(120, 40);
+    typed(&mut app, "s", at(61));
+    point(&mut app, PointerAct::Click, "archive", at(61));
+    assert_eq!(app.view.selected.as_ref().map(PlanId::as_str), Some("reports"), "the list under it is out of reach");
+    point(&mut app, PointerAct::Click, "the most important first", at(61));
+    assert_eq!(app.view.overlay, Some(Overlay::Sort { chosen: Sort::Tier }));
+    point(&mut app, PointerAct::Click, "the most important first", at(61));
+    assert_eq!((&app.view.overlay, app.view.sort), (&None, Sort::Tier));
+    typed(&mut app, ":theme", at(61));
+    point(&mut app, PointerAct::Click, "theme mono", at(61));
+    point(&mut app, PointerAct::Click, "theme mono", at(61));
+    assert_eq!(app.view.theme, "mono");
+}
+
+#[test]
+fn nothing_dangerous_is_done_by_mouse() {
+    for keys in ["", "\n", "t", "?", ":", ":fail", "/x", "s"] {
+        for (cols, rows) in SIZES {
+            let mut opened = fixture::trouble(cols, rows);
+            typed(&mut opened, keys, at(108));
+            let (_, drawn) = shot_with(&opened, &PLAIN, at(108));
+            for (x, y) in (0..rows).flat_map(|y| (0..cols).step_by(3).map(move |x| (x, y))) {
+                let Some(spot) = drawn.at(x, y) else { continue };
+                if !drawn.spots.iter().any(|(area, _)| (area.x / 3 * 3, area.y) == (x, y)) {
+                    continue; // once for each spot is enough
+                }
+                let mut app = fixture::starting(&[], cols, rows);
+                app.view = opened.view.clone();
+                for act in [PointerAct::Click, PointerAct::Click, PointerAct::WheelDown] {
+                    let pointed = Pointed { act, on: Some(spot.clone()) };
+                    let update = update(&mut app, Stamped { at: at(108), event: Event::Pointed(pointed) });
+                    let harmless = |e: &Effect| {
+                        matches!(e, Effect::Quit | Effect::Copy(_) | Effect::Mouse(_) | Effect::PollNow(_))
+                    };
+                    assert!(update.effects.iter().all(harmless), "{spot:?}: {:?}", update.effects);
+                    let said = app.view.message.as_ref().map(|m| m.text.as_str()).unwrap_or_default();
+                    assert!(!said.contains("is off:"), "a dangerous action was asked for at {spot:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_finding_is_copied_with_what_to_do() {
+    let mut app = fixture::normal(80, 24);
+    let update = typed(&mut app, ":plan search\ny", at(61));
+    let text = "search: api:1.42.0 is not in west\nnext: copy it: skopeo copy, then look again";
+    assert_eq!(update.effects, [Effect::Copy(text.into())]);
+    assert!(shot(&app, at(61)).contains("copied: the finding and what to do next, if the terminal allows it"));
+    let next = [Effect::Copy("copy it: skopeo copy, then look again".into())];
+    assert_eq!(typed(&mut app, ":copy next\n", at(61)).effects, next);
+    // On the board, the selected plan's reason; of a plan that is ready there is none.
+    let mut app = fixture::normal(80, 24);
+    typed(&mut app, ":sort name\ng", at(61));
+    assert_eq!(app.view.selected.as_ref().map(PlanId::as_str), Some("archive"));
+    assert_eq!(typed(&mut app, "y", at(61)).effects, []);
+    assert!(shot(&app, at(61)).contains("nothing to copy"));
+    typed(&mut app, "G", at(61));
+    let update = typed(&mut app, "ey", at(61));
+    assert_eq!(update.effects, [Effect::Copy(text.into())]);
+}
+
+#[test]
+fn the_mouse_can_be_left_to_the_terminal() {
+    let mut app = fixture::normal(80, 24);
+    app.view.mouse = true;
+    assert_eq!(typed(&mut app, "m", at(61)).effects, [Effect::Mouse(false)]);
+    assert!(shot(&app, at(61)).contains("mouse off: the terminal selects text with it"));
+    assert_eq!(typed(&mut app, ":mouse\n", at(61)).effects, [Effect::Mouse(true)]);
 }
 
 #[test]
@@ -159,6 +346,22 @@ fn the_cursor_stays_on_its_plan_when_the_order_changes() {
 }
 
 #[test]
+fn the_cursor_that_nobody_moved_is_on_the_worst_plan() {
+    let mut app = fixture::normal(80, 24);
+    assert_eq!(app.view.cursor(), Some(0));
+    fixture::look(&mut app, "mail", Health::StandbyBroken, at(66));
+    app.settle(at(66));
+    assert_eq!(app.view.selected.as_ref().map(crate::plan::PlanId::as_str), Some("mail"));
+    assert_eq!(app.view.cursor(), Some(0));
+    // Asking something of a plan takes it.
+    typed(&mut app, "r", at(67));
+    fixture::look(&mut app, "payments", Health::StandbyBroken, at(71));
+    app.settle(at(71));
+    assert_eq!(app.view.selected.as_ref().map(crate::plan::PlanId::as_str), Some("mail"));
+    assert_eq!(app.view.cursor(), Some(1));
+}
+
+#[test]
 fn poll_now_is_about_the_selected_plan() {
     let mut app = fixture::normal(80, 24);
     typed(&mut app, "/mail\n", at(61));
@@ -189,7 +392,7 @@ fn only_visible_rows_are_formatted() {
     // As many rows as a hundred thousand plans would have; the plans themselves may repeat.
     app.view.shown = app.view.shown.iter().cycle().take(100_000).cloned().collect();
     app.view.top = 50_000;
-    let (_, drawn) = shot_with(&app, PLAIN, at(1));
+    let (_, drawn) = shot_with(&app, &PLAIN, at(1));
     assert!(drawn.formatted > 30 && drawn.formatted <= 40, "{}", drawn.formatted);
 }
 
@@ -213,7 +416,8 @@ mod the_loop {
     use super::*;
     use crate::app::{Memory, Polled};
     use crate::plan::{LaneId, Plan};
-    use crate::tui::run::{End, Failure, Inbox, Notice, Outside, Session};
+    use crate::tui::input::Input;
+    use crate::tui::run::{End, Failure, Inbox, Notice, Outside, Session, Wanted};
     use futures_util::{StreamExt, stream};
     use ratatui::Terminal;
     use ratatui::backend::{Backend, ClearType, TestBackend, WindowSize};
@@ -284,6 +488,14 @@ mod the_loop {
         fn remember(&mut self, memories: Vec<Memory>) {
             assert!(!memories.is_empty());
         }
+        fn copy(&mut self, text: &str) -> io::Result<()> {
+            self.0.borrow_mut().push(format!("copy {text}"));
+            Ok(())
+        }
+        fn mouse(&mut self, on: bool) -> io::Result<()> {
+            self.0.borrow_mut().push(format!("mouse {on}"));
+            Ok(())
+        }
         fn suspend(&mut self) -> io::Result<()> {
             self.0.borrow_mut().push("suspend".into());
             Ok(())
@@ -305,7 +517,7 @@ mod the_loop {
         asked: Asked,
         notices: mpsc::Sender<Notice>,
         polls: mpsc::Sender<Polled>,
-        input: mpsc::Sender<Event>,
+        input: mpsc::Sender<Input>,
     }
 
     /// Runs the loop on an app beside `play`, until it ends.
@@ -313,7 +525,7 @@ mod the_loop {
         clock();
         let (notices_in, notices) = mpsc::channel(64);
         let (polls_in, polls) = mpsc::channel(256);
-        let (input_in, input_out) = mpsc::channel::<Event>(512);
+        let (input_in, input_out) = mpsc::channel::<Input>(512);
         let input = stream::unfold(input_out, |mut rx| async move { rx.recv().await.map(|e| (e, rx)) }).boxed_local();
         let (frames, asked) = (Frames::default(), Asked::default());
         let backend = Counting(TestBackend::new(app.view.cols, app.view.rows), frames.clone());
@@ -340,11 +552,11 @@ mod the_loop {
             // What the session finds when it begins is judged and drawn; then a key is one frame.
             pass(500).await;
             let begun = rig.frames.0.borrow().len();
-            rig.input.send(press('j')).await.unwrap();
+            rig.input.send(press('j').into()).await.unwrap();
             pass(100).await;
             assert_eq!(rig.frames.0.borrow().len(), begun + 1);
             // A key without a meaning, and looks that find all as it was.
-            rig.input.send(press('x')).await.unwrap();
+            rig.input.send(press('x').into()).await.unwrap();
             let plan = fixture::plan("payments", 1);
             let mut frames = Vec::new();
             for _ in 0..3 {
@@ -355,27 +567,65 @@ mod the_loop {
                 frames.push(rig.frames.0.borrow().len());
             }
             assert_eq!(frames[1..], [frames[0], frames[0]], "{:?}", rig.frames.0.borrow());
-            rig.input.send(press('q')).await.unwrap();
+            rig.input.send(press('q').into()).await.unwrap();
         })
         .await;
         assert_eq!(end, End::Quit);
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_mouse_is_about_what_was_drawn() {
+        let (_, app) = run(fixture::normal(80, 24), async |rig| {
+            rig.notices.send(Notice::Event(Event::Woke)).await.unwrap();
+            rig.input.send(press('c').into()).await.unwrap();
+            pass(100).await;
+            // The third row of the board, whatever is judged before the click is taken in.
+            let click = Input::Mouse { act: PointerAct::Click, col: 5, row: 5 };
+            for input in [click.clone(), click] {
+                rig.input.send(input).await.unwrap();
+            }
+            pass(100).await;
+            rig.input.send(press('y').into()).await.unwrap();
+            pass(100).await;
+            let asked = rig.asked.0.borrow().clone();
+            assert!(matches!(asked.as_slice(), [one] if one.starts_with("copy search: ")), "{asked:?}");
+            rig.input.send(press('q').into()).await.unwrap();
+        })
+        .await;
+        assert_eq!(app.view.screen, Screen::Plan(PlanId::new("search")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_mouse_is_taken_once_the_configuration_says_so() {
+        for mouse in [false, true] {
+            let (_, _) = run(fixture::reading(80, 24), async |rig| {
+                let wanted = Wanted { mouse, ..Wanted::default() };
+                let plans = vec![fixture::plan("payments", 1)];
+                rig.notices.send(Notice::Configured { plans, runbooks: Default::default(), wanted }).await.unwrap();
+                pass(100).await;
+                let taken = rig.asked.0.borrow().contains(&"mouse true".to_owned());
+                assert_eq!(taken, mouse);
+                rig.input.send(press('q').into()).await.unwrap();
+            })
+            .await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_burst_is_one_frame() {
         let (_, app) = run(fixture::normal(80, 24), async |rig| {
             for _ in 0..200 {
-                rig.input.send(press('j')).await.unwrap();
+                rig.input.send(press('j').into()).await.unwrap();
             }
             pass(5).await;
             assert_eq!(rig.frames.0.borrow().len(), 1);
             for c in ['k', 'k', 'k'] {
-                rig.input.send(press(c)).await.unwrap();
+                rig.input.send(press(c).into()).await.unwrap();
                 pass(1).await;
             }
             pass(40).await;
             assert_eq!(rig.frames.0.borrow().len(), 2, "three keys within one frame's time are one frame");
-            rig.input.send(press('q')).await.unwrap();
+            rig.input.send(press('q').into()).await.unwrap();
         })
         .await;
         assert_eq!(app.view.cursor(), Some(1));
@@ -397,13 +647,13 @@ mod the_loop {
     async fn an_idle_minute_sends_a_few_cells() {
         // Nothing arrives and nothing may age: a board without plans, but for the minute of its clock.
         let (_, _) = run(fixture::starting(&[], 80, 24), async |rig| {
-            rig.input.send(press('j')).await.unwrap();
+            rig.input.send(press('j').into()).await.unwrap();
             pass(100).await;
             rig.frames.0.borrow_mut().clear();
             pass(60_000).await;
             assert_eq!(rig.frames.0.borrow().len(), 1);
             assert!(rig.frames.0.borrow().iter().sum::<usize>() <= 4);
-            rig.input.send(press('q')).await.unwrap();
+            rig.input.send(press('q').into()).await.unwrap();
         })
         .await;
     }
@@ -412,11 +662,18 @@ mod the_loop {
     async fn what_the_rest_of_the_process_says_is_done() {
         let (end, _) = run(fixture::reading(80, 24), async |rig| {
             let plans = vec![fixture::plan("payments", 1)];
-            rig.notices.send(Notice::Configured { plans, theme: Some("mono".into()) }).await.unwrap();
+            rig.notices
+                .send(Notice::Configured {
+                    plans,
+                    runbooks: Default::default(),
+                    wanted: Wanted { theme: Some("mono".into()), ..Wanted::default() },
+                })
+                .await
+                .unwrap();
             pass(50).await;
-            rig.input.send(press('r')).await.unwrap();
+            rig.input.send(press('r').into()).await.unwrap();
             let suspend = Event::Key(Key { code: KeyCode::Char('z'), ctrl: true });
-            rig.input.send(suspend).await.unwrap();
+            rig.input.send(suspend.into()).await.unwrap();
             pass(50).await;
             rig.notices.send(Notice::Stop).await.unwrap();
             rig.notices.send(Notice::Continued).await.unwrap();
@@ -435,6 +692,8 @@ mod the_loop {
         assert_eq!(end, End::Ended("terminal".into()));
     }
 }
+
+mod guided;
 
 mod properties {
     use super::*;
@@ -459,8 +718,60 @@ mod properties {
         ]
     }
 
+    /// Everything that was judged, and how it is shown.
+    fn told(app: &App) -> String {
+        let judged: Vec<_> = app.model.statuses().collect();
+        let shown: Vec<_> = app.view.shown.iter().map(|s| &s.plan.id).collect();
+        let of = |shown: &PlanId| app.view.shown.iter().find(|s| s.plan.id == *shown).map(|s| s.at);
+        let ats: Vec<_> = shown.iter().map(|id| of(id)).collect();
+        let changes: Vec<_> = app.model.changes().collect();
+        format!("{judged:#?} {shown:?} {ats:?} {:?} {changes:#?}", app.view.tally)
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn judging_in_slices_ends_as_judging_at_once_does(
+            steps in proptest::collection::vec(
+                (proptest::collection::vec((0_usize..5, 0_usize..5), 0..7), 0_u64..20, 1_usize..4, 0_usize..4), 1..16
+            )
+        ) {
+            const HEALTH: [Health; 5] = [Health::Fine, Health::ImageMissing, Health::BackupBlind, Health::StandbyBroken,
+                Health::PrimaryGone];
+            let mut once = fixture::starting(&fixture::PLANS, 120, 24);
+            let mut sliced = fixture::starting(&fixture::PLANS, 120, 24);
+            let mut secs = 60;
+            for (looks, later, slice, sort) in steps {
+                secs += later;
+                let now = at(secs);
+                for app in [&mut once, &mut sliced] {
+                    app.view.sort = crate::app::board::Sort::ALL[sort];
+                    for (plan, health) in &looks {
+                        fixture::look(app, fixture::PLANS[*plan].0, HEALTH[*health], now);
+                    }
+                }
+                let mut dirty = once.settle(now).dirty;
+                let mut slices = 0;
+                while sliced.model.is_due(now) {
+                    let mut asked = 0;
+                    let update = sliced.settle_while(now, || {
+                        asked += 1;
+                        asked <= slice
+                    });
+                    dirty &= !update.dirty;
+                    slices += 1;
+                    prop_assert!(slices <= fixture::PLANS.len(), "a slice judged nobody");
+                }
+                prop_assert!(!once.model.is_due(now));
+                prop_assert_eq!(told(&once), told(&sliced));
+                prop_assert_eq!(shot(&once, now), shot(&sliced, now));
+                prop_assert!(!dirty, "a change was seen only by whoever judged at once");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn no_keys_and_sizes_break_it_and_news_never_moves_the_cursor(
             events in proptest::collection::vec((any_event(), 0_usize..5, 0_u8..5), 1..40)
@@ -470,7 +781,7 @@ mod properties {
                 let now = at(60 + i as u64);
                 update(&mut app, Stamped { at: now, event });
                 shot(&app, now);
-                // Until every plan was looked at, the cursor that nobody moved stays on the first row.
+                // The cursor that nobody moved stays on the first row.
                 let fixed = app.view.chosen;
                 let (selected, finding, screen) =
                     (app.view.selected.clone(), app.view.finding.clone(), app.view.screen.clone());

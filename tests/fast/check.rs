@@ -10,6 +10,7 @@ use lifeboat::cli::args::{CheckArgs, Format};
 use lifeboat::cli::check::{Sweep, Sweeping, check};
 use lifeboat::cli::console::Console;
 use lifeboat::clock;
+use lifeboat::collect::Past;
 use lifeboat::plan::{Area, Plan, PlanId, Span};
 use lifeboat::report::Style;
 use lifeboat::store;
@@ -29,11 +30,13 @@ impl Sweep for Pretend {
     fn sweep<'a>(
         &'a mut self,
         model: &'a mut Model,
+        past: &'a mut Past,
         plans: &'a [Arc<Plan>],
         _budget: Duration,
         progress: &'a mut (dyn FnMut(usize, usize) + Send),
     ) -> Sweeping<'a> {
         Box::pin(async move {
+            past.join(model).await;
             let mut memories: Vec<Memory> = Vec::new();
             for plan in plans {
                 memories.extend(model.polled(standby(plan, "west", clock::now(), 1)));
@@ -65,6 +68,8 @@ fn args(plans: &[&str]) -> CheckArgs {
         format: Format::Text,
         quiet: false,
         timeout: Span::secs(50),
+        since: None,
+        watch: None,
     }
 }
 
@@ -234,7 +239,7 @@ fn an_interrupted_check_keeps_nothing_and_says_by_which_signal() {
         rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(code));
         let store = store::open(state.path()).unwrap();
-        assert_eq!(store.last_check(&PlanId::new("payments"), "").unwrap(), None);
+        assert_eq!(store.check_before(&PlanId::new("payments"), "", None).unwrap(), None);
         assert!(store.history(&[PlanId::new("payments")]).unwrap().changes.is_empty());
     }
 }
@@ -298,4 +303,81 @@ fn the_program_exits_with_the_verdict_also_when_nobody_reads_it() {
     let again = start(&["--format", "json"]).wait_with_output().unwrap();
     let value: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
     assert_eq!(value["plans"][0]["changes"]["what"], serde_json::json!([]), "nothing changed since");
+}
+
+#[tokio::test]
+async fn since_compares_with_the_check_of_that_time_and_lists_what_was_in_between() {
+    let state = tempfile::tempdir().unwrap();
+    let plans = [plan("payments")];
+    run(&args(&[]), &plans, Some(state.path()), WELL, false).await;
+    run(&args(&[]), &plans, Some(state.path()), Pretend { received: 1, ..WELL }, false).await;
+    let day = CheckArgs { since: Some(Span::secs(86_400)), ..args(&[]) };
+    let said = run(&day, &plans, Some(state.path()), WELL, false).await;
+    assert_eq!(said.code, 0, "{}", said.out);
+    assert!(said.err.contains("payments: no check is as old as 20"), "{}", said.err);
+    // As it was then: no difference; but it was not so all the time.
+    assert!(!said.out.contains("since 20"), "{}", said.out);
+    assert!(said.out.contains("Z: payments ready -> unknown, "), "{}", said.out);
+    let json = CheckArgs { format: Format::Json, ..day };
+    let said = run(&json, &plans, Some(state.path()), WELL, false).await;
+    let value: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let to: Vec<&str> =
+        value["plans"][0]["timeline"].as_array().unwrap().iter().map(|c| c["to"].as_str().unwrap()).collect();
+    assert_eq!(to, ["ready", "unknown", "ready"]);
+}
+
+#[tokio::test]
+async fn watch_prints_the_whole_once_and_then_what_changed() {
+    /// Goes bad in the third round and stops the watch in the fifth, by a reader that went away.
+    struct Turns(usize);
+    impl Sweep for Turns {
+        fn sweep<'a>(
+            &'a mut self,
+            model: &'a mut Model,
+            _past: &'a mut Past,
+            plans: &'a [Arc<Plan>],
+            _budget: Duration,
+            _progress: &'a mut (dyn FnMut(usize, usize) + Send),
+        ) -> Sweeping<'a> {
+            self.0 += 1;
+            let received = if self.0 == 3 { 1 } else { 1_000 };
+            Box::pin(async move {
+                let now = clock::now();
+                let mut memories = model.polled(primary(&plans[0], "east", now, 1_000));
+                memories.extend(model.polled(standby(&plans[0], "west", now, received)));
+                memories
+            })
+        }
+    }
+    /// Reads so many prints.
+    struct Reads(usize, Vec<String>);
+    impl Write for Reads {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            if text.is_empty() {
+                return Ok(0);
+            }
+            if self.0 == 0 {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            self.0 -= 1;
+            self.1.push(String::from_utf8(text.to_vec()).unwrap());
+            Ok(text.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let plans = [plan("payments")];
+    let (mut out, mut err) = (Reads(3, Vec::new()), Vec::new());
+    let mut console = Console { out: &mut out, err: &mut err, style: Style::default(), err_is_terminal: false };
+    let often = CheckArgs { watch: Some(Span::millis(10)), format: Format::Json, ..args(&[]) };
+    let code = check(&often, &plans, None, &mut Turns(0), &mut console).await;
+    assert_eq!((code, out.1.len()), (0, 3), "a line for each look until the reader went away");
+    assert!(out.1.iter().all(|l| l.matches('\n').count() == 1), "{:?}", out.1);
+    let (mut out, mut err) = (Reads(2, Vec::new()), Vec::new());
+    let mut console = Console { out: &mut out, err: &mut err, style: Style::default(), err_is_terminal: false };
+    let text = CheckArgs { format: Format::Text, ..often };
+    check(&text, &plans, None, &mut Turns(0), &mut console).await;
+    assert!(!out.1[0].contains("since 20"), "{}", out.1[0]);
+    assert!(out.1[1].contains(": payments ready -> unknown\n"), "{}", out.1[1]);
 }

@@ -13,6 +13,14 @@ sites = { east = "one", west = "two" }
 home = "east"
 "#;
 
+const PROBE: &str = r#"
+[[plan.probe]]
+name = "front-door"
+kind = "dns"
+record = "shop.example.com"
+answers = { east = ["203.0.113.10"], west = ["198.51.100.10"] }
+"#;
+
 fn lifeboat(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
     command.args(args).env_remove("LIFEBOAT_CONFIG").stdin(Stdio::null());
@@ -33,11 +41,68 @@ fn file(dir: &Path, text: &str) -> String {
 #[test]
 fn a_configuration_without_mistakes() {
     let dir = tempfile::tempdir().unwrap();
-    let path = file(dir.path(), PLAN);
-    let right = (0, "1 plan, 0 probes: no mistakes\n".to_owned(), String::new());
+    let path = file(dir.path(), &format!("{PLAN}requires = [\"dns\"]\n{PROBE}"));
+    let right = (0, "1 plan, 1 probe: no mistakes\n".to_owned(), String::new());
     assert_eq!(run(&mut lifeboat(&["config", "check", "--config", &path])), right);
     assert_eq!(run(lifeboat(&["config", "check"]).env("LIFEBOAT_CONFIG", &path)), right);
     assert_eq!(run(lifeboat(&["--config", &path, "config", "check"]).env("LIFEBOAT_CONFIG", "/nowhere")), right);
+}
+
+#[test]
+fn a_theme_of_ones_own_is_checked_with_the_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = file(dir.path(), &format!("theme = \"mine\"{PLAN}requires = [\"dns\"]\n{PROBE}"));
+    let (code, _, err) = run(&mut lifeboat(&["config", "check", "--config", &path]));
+    assert_eq!(code, 65);
+    assert!(err.contains("c.toml:1:9: theme: there is no theme \"mine\""), "{err}");
+    // What `config theme` prints is a theme; what is spoilt in it is told with its place.
+    let (code, text, _) = run(&mut lifeboat(&["config", "theme", "light"]));
+    assert_eq!(code, 0);
+    std::fs::create_dir(dir.path().join("themes")).unwrap();
+    let mine = dir.path().join("themes/mine.toml");
+    std::fs::write(&mine, &text).unwrap();
+    assert_eq!(run(&mut lifeboat(&["config", "check", "--config", &path])).0, 0);
+    std::fs::write(&mine, text.replace("\"#005f00\"", "\"#00\"")).unwrap();
+    let (code, _, err) = run(&mut lifeboat(&["config", "check", "--config", &path]));
+    assert_eq!(code, 65);
+    assert!(
+        err.contains("themes/mine.toml:10:6: ready.fg: \"#00\" is no colour") && err.contains("help: write one"),
+        "{err}"
+    );
+}
+
+#[test]
+fn what_will_disappoint_is_a_warning_and_no_mistake() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |text: &str| run(&mut lifeboat(&["config", "check", "--config", &file(dir.path(), text)]));
+    let (code, out, err) = check(PLAN);
+    assert_eq!((code, out.as_str()), (0, "1 plan, 0 probes: no mistakes, 1 warning\n"), "{err}");
+    assert!(err.starts_with("warning: ") && err.contains(":2:1: plan[payments]: no probe looks at this plan"), "{err}");
+
+    let sites = PLAN.replace("west = \"two\"", "west = \"two\", north = \"three\"");
+    let database = r#"
+[[plan.probe]]
+name = "orders-db"
+kind = "postgres"
+at = { east = "postgres://lifeboat@192.0.2.1/orders", west = "postgres://lifeboat@192.0.2.2/orders" }
+"#;
+    let (code, out, err) = check(&format!("{sites}requires = [\"replication\", \"backup\"]\n{database}"));
+    assert_eq!((code, out.as_str()), (0, "1 plan, 1 probe: no mistakes, 2 warnings\n"), "{err}");
+    assert!(err.contains("plan[payments]: backup is required and has no probe"), "{err}");
+    assert!(err.contains("plan[payments].sites.north: no probe looks at anything in north"), "{err}");
+
+    let advice = PROBE.replace("kind = \"dns\"", "kind = \"dns\"\nweight = \"advice\"");
+    let (code, _, err) = check(&format!("{PLAN}requires = [\"dns\"]\n{advice}"));
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("dns is required and has probes of weight advice alone"), "{err}");
+}
+
+#[test]
+fn an_empty_file_is_told_how_plans_are_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, _, err) = run(&mut lifeboat(&["config", "check", "--config", &file(dir.path(), "")]));
+    assert_eq!(code, 65);
+    assert!(err.contains("`plan` is missing") && err.contains("help: add `[[plan]]`"), "{err}");
 }
 
 #[test]

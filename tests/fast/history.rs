@@ -208,11 +208,55 @@ fn the_last_check_is_kept_by_scope() {
     model.settle(at(0));
     let checked = Checked::of(model.status(&payments()).unwrap());
     let store = open(dir.path());
-    assert_eq!(store.last_check(&payments(), "").unwrap(), None);
+    assert_eq!(store.check_before(&payments(), "", None).unwrap(), None);
     store.save_check("", checked.clone());
     store.flush(LIMIT).unwrap();
-    assert_eq!(store.last_check(&payments(), "").unwrap(), Some(checked));
-    assert_eq!(store.last_check(&payments(), "dns").unwrap(), None);
+    assert_eq!(store.check_before(&payments(), "", None).unwrap(), Some(checked));
+    assert_eq!(store.check_before(&payments(), "dns", None).unwrap(), None);
+}
+
+#[test]
+fn checks_of_the_past_are_found_by_their_time_and_equal_ones_are_one_row() {
+    let dir = dir();
+    let mut model = model(&[plan("payments")], at(0));
+    model.settle(at(0));
+    let found = |seconds, readiness| {
+        let checked = Checked::of(model.status(&payments()).unwrap());
+        Checked { at: at(seconds).wall, readiness, ..checked }
+    };
+    let store = open(dir.path());
+    for (seconds, readiness) in
+        [(10, Verdict::Ready), (20, Verdict::Ready), (30, Verdict::Degraded), (40, Verdict::Ready)]
+    {
+        store.save_check("", found(seconds, readiness));
+    }
+    store.flush(LIMIT).unwrap();
+    assert_eq!(count(dir.path(), "checked"), 3);
+    let by = |seconds| {
+        let found = store.check_before(&payments(), "", Some(at(seconds).wall)).unwrap().unwrap();
+        (found.at, found.readiness)
+    };
+    assert_eq!(by(15), (at(15).wall, Verdict::Ready), "it was so from 10 to 20");
+    assert_eq!(by(25), (at(20).wall, Verdict::Ready));
+    assert_eq!(by(35), (at(30).wall, Verdict::Degraded));
+    assert_eq!(by(1), (at(10).wall, Verdict::Ready), "none is that old: the first one");
+    assert_eq!(store.check_before(&payments(), "", None).unwrap().unwrap().at, at(40).wall);
+}
+
+#[test]
+fn a_history_of_schema_1_keeps_its_last_checks() {
+    let dir = dir();
+    let mut model = model(&[plan("payments")], at(0));
+    model.settle(at(0));
+    let checked = Checked::of(model.status(&payments()).unwrap());
+    let conn = Connection::open(dir.path().join(store::FILE)).unwrap();
+    conn.execute_batch(include_str!("../../src/store/schema_1.sql")).unwrap();
+    conn.pragma_update(None, "application_id", 0x4c46_4254).unwrap();
+    conn.pragma_update(None, "user_version", 1).unwrap();
+    let body = serde_json::to_string(&checked).unwrap();
+    conn.execute("INSERT INTO last_check VALUES ('payments', '', ?1)", [body]).unwrap();
+    drop(conn);
+    assert_eq!(open(dir.path()).check_before(&payments(), "", None).unwrap(), Some(checked));
 }
 
 #[test]
@@ -344,7 +388,7 @@ fn files_that_are_no_history_are_refused_and_left_alone() {
     conn.pragma_update(None, "user_version", 99).unwrap();
     drop(conn);
     let refused = store::open(dir.path()).unwrap_err();
-    assert!(matches!(refused, StoreError::Newer { found: 99, known: 1, .. }), "{refused}");
+    assert!(matches!(refused, StoreError::Newer { found: 99, known: 2, .. }), "{refused}");
 
     // A directory that cannot be made, even by root.
     let refused = store::open(&path.join("below a file")).unwrap_err();

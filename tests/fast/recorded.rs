@@ -31,15 +31,14 @@ fn a_frozen_primary_and_a_restarted_standby() {
         before = now;
     }
     insta::assert_snapshot!(timeline, @"
-     0 s  unknown | starting | loss-unknown
-     0 s  unknown | normal | loss-unknown
+     0 s  unknown | starting | never-read
      0 s  ready | normal | -
-    16 s  degraded | normal | flapping
-    19 s  unknown | primary unreachable | primary-unreachable
+    17 s  degraded | normal | flapping
+    20 s  unknown | primary unreachable | primary-unreachable
     20 s  degraded | normal | flapping
-    29 s  unknown | normal | sender-missing
-    30 s  not ready | normal | refused
-    34 s  degraded | normal | flapping
-    44 s  ready | normal | -
+    25 s  unknown | normal | sender-missing
+    26 s  not ready | normal | refused
+    35 s  degraded | normal | flapping
+    45 s  ready | normal | -
     ");
 }

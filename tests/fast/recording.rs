@@ -78,13 +78,13 @@ fn a_recording_folds_to_the_report_that_the_session_ended_with() {
     }
     assert_eq!(printed[0], printed[1], "as often as one likes");
     insta::assert_snapshot!(printed[0], @r"
-    ● ready  payments  active: east  RPO now: <= 5s (goal 30s)  RTO now: ? (goal 5m)
+    ● ready  payments  active: east  RPO now: <= 6s (goal 30s)  RTO now: ? (goal 5m)
       ● ready  payments/replication/orders-db west: the loss is bounded within the
           objective of 30s
-      ● ready  payments/replication/orders-db east: db.east.example.com:5432
-          answered
-      ● ready  payments/replication/orders-db west: db.west.example.com:5432
-          answered
+      ● ready  payments/replication/orders-db east: db.east.example.com:5432: looked
+          at
+      ● ready  payments/replication/orders-db west: db.west.example.com:5432: looked
+          at
     ");
 }
 

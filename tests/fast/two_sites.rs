@@ -7,8 +7,8 @@ use std::time::Duration;
 use chrono::DateTime;
 use lifeboat::app::{Model, Polled};
 use lifeboat::plan::{
-    Area, BootTime, Here, LaneDecl, Loss, Lsn, Now, Objectives, Plan, PlanId, ProbeDecl, ProbeId, ProbeOptions,
-    SafeText, Site, SiteId, Span, Strategy, Subject, Weight,
+    Area, BootTime, Contact, Here, LaneDecl, Loss, Lsn, Now, Objectives, Plan, PlanId, ProbeDecl, ProbeId,
+    ProbeOptions, SafeText, Site, SiteId, Span, Strategy, Subject, Weight,
 };
 use lifeboat::readiness::signals::{FLUSHED, RECEIVED, REPLAYED, SYSTEM_ID, TIMELINE, WRITABLE};
 use lifeboat::readiness::{Gap, LsnClock, LsnSample, Reading, Value};
@@ -37,7 +37,7 @@ pub fn plan(name: &str) -> Arc<Plan> {
     let lane = |site: &str| LaneDecl {
         subject: Subject::site(SiteId::new(site)),
         server: SafeText::new(&format!("db.{site}.example.com:5432")),
-        expects: vec![WRITABLE, FLUSHED, RECEIVED, REPLAYED, SYSTEM_ID, TIMELINE],
+        expects: [WRITABLE, FLUSHED, RECEIVED, REPLAYED, SYSTEM_ID, TIMELINE].into(),
     };
     let site = |site: &str| Site { id: SiteId::new(site), what: SafeText::new("a cloud") };
     Arc::new(Plan {
@@ -59,8 +59,16 @@ pub fn plan(name: &str) -> Arc<Plan> {
             options: Arc::new(NoOptions),
             lanes: vec![lane("east"), lane("west")],
         }],
-        contacts: Vec::new(),
+        contacts: vec![
+            Contact { role: "database on-call".into(), reach: "pager: db".into(), after: Span::secs(0) },
+            Contact { role: "incident commander".into(), reach: "+1 555 0100".into(), after: Span::secs(900) },
+        ],
         losses: vec![Loss { what: "scheduled events".into(), why: "kept in the primary site only".into() }],
+        confirms: Vec::new(),
+        copies: Default::default(),
+        runbooks: Vec::new(),
+        lost_with: Vec::new(),
+        practice: None,
     })
 }
 

@@ -13,25 +13,48 @@ use syn::visit::{self, Visit};
 const EDGES: &[(&str, &[&str])] = &[
     ("plan", &[]),
     ("readiness", &["plan"]),
-    ("app", &["readiness", "plan"]),
+    ("runbook", &["readiness", "plan"]),
+    ("app", &["runbook", "readiness", "plan"]),
     ("clock", &["plan"]),
-    ("store", &["app", "readiness", "plan", "clock"]),
+    ("store", &["app", "runbook", "readiness", "plan", "clock"]),
     ("net", &["readiness", "plan", "clock"]),
-    ("systems", &["net", "readiness", "plan", "clock"]),
-    ("config", &["systems", "plan"]),
-    ("collect", &["config", "systems", "net", "app", "readiness", "plan", "clock"]),
-    ("report", &["app", "readiness", "plan"]),
-    ("tui", &["systems", "app", "readiness", "plan", "clock"]),
-    ("cli", &["tui", "report", "collect", "config", "systems", "net", "store", "app", "readiness", "plan", "clock"]),
+    ("systems", &["net", "runbook", "readiness", "plan", "clock"]),
+    ("config", &["systems", "runbook", "plan"]),
+    ("collect", &["config", "systems", "net", "app", "runbook", "readiness", "plan", "clock"]),
+    ("runner", &["collect", "config", "systems", "net", "store", "app", "runbook", "readiness", "plan", "clock"]),
+    ("report", &["app", "runbook", "readiness", "plan"]),
+    ("tui", &["systems", "app", "runbook", "readiness", "plan", "clock"]),
+    ("practice", &["runbook", "plan", "clock"]),
+    (
+        "cli",
+        &[
+            "practice",
+            "tui",
+            "report",
+            "runner",
+            "collect",
+            "config",
+            "systems",
+            "net",
+            "store",
+            "app",
+            "runbook",
+            "readiness",
+            "plan",
+            "clock",
+        ],
+    ),
     ("main", &["cli"]),
 ];
 
 /// Rooms that know no tokio, terminal, network, files or clock.
 const PURE: &[&str] = &["plan", "readiness", "app", "runbook"];
+/// The pure folder of the practice room.
+const PURE_OF_PRACTICE: &str = "world";
 /// The pure files and folders of each system.
-const PURE_OF_SYSTEMS: &[&str] = &["options", "signals", "parse", "rules"];
+const PURE_OF_SYSTEMS: &[&str] = &["options", "signals", "parse", "rules", "judge"];
 /// What a pure system file may use, beside its own system.
-const PURE_SYSTEMS_USE: &[&str] = &["plan", "readiness"];
+const PURE_SYSTEMS_USE: &[&str] = &["runbook", "readiness", "plan"];
 
 /// What pure code does not name. `hickory_proto` is data formats only, and `std::net`'s addresses are data.
 const IMPURE: &[&str] = &[
@@ -255,6 +278,7 @@ fn violations(file: &Path, named: &[Named]) -> Vec<String> {
     let system = (room == "systems").then(|| module.get(2)).flatten();
     let part = module.get(3).map_or("", String::as_str);
     let pure_system = system.is_some() && PURE_OF_SYSTEMS.contains(&part);
+    let pure_practice = room == "practice" && module.get(2).is_some_and(|m| m == PURE_OF_PRACTICE);
     let Some((_, may)) = EDGES.iter().find(|(r, _)| *r == room) else {
         return vec![format!("{}: room `{room}` is not in the table of edges", file.display())];
     };
@@ -284,7 +308,7 @@ fn violations(file: &Path, named: &[Named]) -> Vec<String> {
             if pure_system && own.is_some_and(|m| matches!(m.as_str(), "client" | "probe" | "step") && is_file(m)) {
                 say("a pure file of a system may not use what does I/O");
             }
-        } else if (PURE.contains(&room) || pure_system)
+        } else if (PURE.contains(&room) || pure_system || pure_practice)
             && let Some(impure) = IMPURE.iter().find(|i| text == **i || text.starts_with(&format!("{i}::")))
         {
             say(&format!("pure code knows no `{impure}`"));
@@ -415,6 +439,10 @@ fn there_are_at_most_four_test_binaries() {
     assert_eq!(manifest.matches("[[test]]").count(), binaries.len());
 }
 
+/// Kinds that are named for what they look at, and not for the code that they share.
+const NAMED_OTHERWISE: &[(&str, &str)] =
+    &[("endpoint", "http"), ("endpoint", "tcp"), ("endpoint", "tls"), ("postgres", "sql-check")];
+
 #[test]
 fn every_system_is_a_folder_with_tests() {
     let folders: BTreeSet<String> = std::fs::read_dir(root().join("src/systems"))
@@ -431,7 +459,9 @@ fn every_system_is_a_folder_with_tests() {
         let named = |f: &PathBuf| f.strip_prefix(root()).unwrap().to_string_lossy().contains(&system);
         assert!(files.iter().any(named), "no file of tests/ is named after {system}");
         for kind in lifeboat::systems::SYSTEMS.iter().filter(|s| s.name == system).flat_map(|s| s.probes) {
-            let fits = kind.name == system || kind.name.starts_with(&format!("{system}-"));
+            let name = kind.name.replace('-', "_");
+            let own = name == system || name.starts_with(&format!("{system}_"));
+            let fits = own || NAMED_OTHERWISE.contains(&(system.as_str(), kind.name));
             assert!(fits, "kind {} is neither its folder's name nor folder and verb", kind.name);
         }
     }

@@ -25,7 +25,7 @@ home       = "east"
 "#;
 
 /// The program in a terminal of its own.
-struct Session {
+pub struct Session {
     master: Option<Box<dyn MasterPty + Send>>,
     writer: Option<Box<dyn Write + Send>>,
     child: Box<dyn Child + Send + Sync>,
@@ -37,7 +37,7 @@ struct Session {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test waits for a condition with a limit, by the real clock")]
-fn wait(what: &str, mut done: impl FnMut() -> bool) {
+pub fn wait(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
         assert!(start.elapsed() < LIMIT, "waited in vain for: {what}");
@@ -46,7 +46,7 @@ fn wait(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 impl Session {
-    fn start(config: &str, env: &[(&str, &str)]) -> Self {
+    pub fn start(config: &str, env: &[(&str, &str)]) -> Self {
         Self::start_with(env, |file| std::fs::write(file, config).unwrap())
     }
 
@@ -98,7 +98,16 @@ impl Session {
     fn live(env: &[(&str, &str)]) -> Self {
         let session = Self::start(CONFIG, env);
         wait("the board", || session.screen().contains("payments"));
+        wait("the mouse", || session.takes_mouse());
         session
+    }
+
+    /// Whether presses and the wheel come to the program, and nothing else of the mouse does.
+    fn takes_mouse(&self) -> bool {
+        let parser = self.parser();
+        let screen = parser.screen();
+        screen.mouse_protocol_mode() == vt100::MouseProtocolMode::PressRelease
+            && screen.mouse_protocol_encoding() == vt100::MouseProtocolEncoding::Sgr
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -111,11 +120,11 @@ impl Session {
         parser
     }
 
-    fn screen(&self) -> String {
+    pub fn screen(&self) -> String {
         self.parser().screen().contents()
     }
 
-    fn press(&mut self, keys: &[u8]) {
+    pub fn press(&mut self, keys: &[u8]) {
         let writer = self.writer.as_mut().unwrap();
         writer.write_all(keys).unwrap();
         writer.flush().unwrap();
@@ -126,7 +135,7 @@ impl Session {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    fn exit(&mut self) -> u32 {
+    pub fn exit(&mut self) -> u32 {
         let mut status = None;
         wait("the end", || {
             status = self.child.try_wait().unwrap();
@@ -146,6 +155,8 @@ impl Session {
         let parser = self.parser();
         assert!(!parser.screen().hide_cursor(), "the cursor is hidden");
         assert!(!parser.screen().bracketed_paste(), "bracketed paste is on");
+        assert_eq!(parser.screen().mouse_protocol_mode(), vt100::MouseProtocolMode::None, "the mouse is taken");
+        assert_eq!(parser.screen().mouse_protocol_encoding(), vt100::MouseProtocolEncoding::Default);
         let modes = modes(self.master.as_ref().unwrap().as_ref());
         assert_eq!(modes, self.before, "the line discipline is another than before");
     }
@@ -210,6 +221,69 @@ fn a_panic_gives_the_terminal_back_before_it_speaks() {
 }
 
 #[test]
+fn a_panic_gives_the_mouse_back() {
+    let mut session = Session::start(CONFIG, &[("LIFEBOAT_TEST_PANIC", "mouse")]);
+    assert_eq!(session.exit(), 101);
+    wait("its words", || String::from_utf8_lossy(&session.bytes()).contains("a test asked for a panic"));
+    session.assert_restored();
+    let text = String::from_utf8_lossy(&session.bytes()).into_owned();
+    assert!(text.contains("\x1b[?1000h") && text.contains("\x1b[?1000l"), "it was taken, and given back");
+}
+
+#[test]
+fn a_mouse_that_is_not_wanted_is_not_taken() {
+    let mut session = Session::start(&CONFIG.replace("here =", "mouse = false\nhere ="), &[]);
+    wait("the board", || session.screen().contains("payments"));
+    session.press(b"?");
+    wait("help", || session.screen().contains("leave help"));
+    assert!(!String::from_utf8_lossy(&session.bytes()).contains("\x1b[?100"));
+    session.press(b"m");
+    wait("the mouse", || session.takes_mouse());
+    session.press(b"q");
+    assert_eq!(session.exit(), 0);
+    session.assert_restored();
+}
+
+#[test]
+fn the_mouse_opens_and_scrolls_and_what_is_copied_is_sent_to_the_terminal() {
+    let mut session = Session::live(&[("TMUX", "")]);
+    let row = session.screen().lines().position(|l| l.contains("payments")).unwrap() + 1;
+    // The first click is on the selected plan.
+    session.press(format!("\x1b[<0;5;{row}M\x1b[<0;5;{row}m").as_bytes());
+    wait("the plan", || session.screen().contains("plan payments"));
+    session.press(b"y");
+    wait("the word about it", || session.screen().contains("if the terminal allows it"));
+    wait("the sequence", || String::from_utf8_lossy(&session.bytes()).contains("\x1b]52;c;cGF5bWVudHM6"));
+    session.press(b"?");
+    wait("help", || session.screen().contains("leave help"));
+    session.press(b"\x1b[<65;5;5M\x1b[<65;5;5M");
+    wait("help, further down", || !session.screen().contains("open the selected plan"));
+    session.press(b"q");
+    assert_eq!(session.exit(), 0);
+    session.assert_restored();
+}
+
+#[test]
+fn a_theme_of_ones_own_is_worn_and_a_mistake_in_it_is_told() {
+    let write = |file: &Path, theme: &str| {
+        let themes = file.parent().unwrap().join("themes");
+        std::fs::create_dir(&themes).unwrap();
+        std::fs::write(themes.join("mine.toml"), theme).unwrap();
+        std::fs::write(file, CONFIG.replace("here =", "theme = \"mine\"\nhere =")).unwrap();
+    };
+    let mut session = Session::start_with(&[], |file| write(file, "[plain]\nbg = \"17\"\n"));
+    wait("its background", || {
+        session.parser().screen().cell(23, 79).is_some_and(|c| c.bgcolor() == vt100::Color::Idx(17))
+    });
+    session.press(b"q");
+    assert_eq!(session.exit(), 0);
+    let mut session = Session::start_with(&[], |file| write(file, "[plain]\nbg = \"nightly\"\n"));
+    assert_eq!(session.exit(), 65);
+    session.assert_restored();
+    wait("the mistake", || session.screen().contains("mine.toml:2:6: plain.bg: \"nightly\" is no colour"));
+}
+
+#[test]
 fn a_panic_of_a_task_does_not_tear_the_screen() {
     let mut session = Session::live(&[("LIFEBOAT_TEST_PANIC", "task")]);
     assert!(session.parser().screen().alternate_screen());
@@ -247,6 +321,7 @@ fn suspending_gives_the_terminal_back_and_coming_back_draws_anew() {
         wait("the board again", || {
             session.parser().screen().alternate_screen() && session.screen().contains("payments")
         });
+        wait("the mouse again", || session.takes_mouse());
     }
     session.press(b"q");
     assert_eq!(session.exit(), 0);
@@ -276,6 +351,34 @@ fn a_resize_is_followed() {
     session.press(b"q");
     assert_eq!(session.exit(), 0);
     session.assert_restored();
+}
+
+/// A gate that needs no clock: what a moved cursor costs on a slow link. Twice what the smallest program that draws such a
+/// table sends.
+#[test]
+fn a_moved_cursor_repaints_two_rows_and_no_more() {
+    const MOST: usize = 576;
+    let plans: Vec<String> = (0..60)
+        .map(|n| {
+            format!(
+                "[[plan]]\nname = \"plan-{n:02}\"\ntier = 1\nstrategy = \"pilot-light\"\nhome = \"east\"\n\
+                 objectives = {{ rpo = \"30s\", rto = \"5m\" }}\nsites = {{ east = \"e\", west = \"w\" }}\n"
+            )
+        })
+        .collect();
+    let mut session = Session::start(&format!("here = \"elsewhere\"\n{}", plans.concat()), &[]);
+    // The whole first frame: its last row says why the selected plan is as it is.
+    wait("the board", || session.screen().contains("▌ plan-00") && session.screen().contains("plan-00: "));
+    // The rows that show are fewer than the plans: the last moves scroll the whole list, and are not counted.
+    for n in 1..15 {
+        let before = session.bytes().len();
+        session.press(b"j");
+        wait("the cursor on the next row", || session.screen().contains(&format!("▌ plan-{n:02}")));
+        let sent = session.bytes().len() - before;
+        assert!((1..=MOST).contains(&sent), "row {n}: {sent} bytes");
+    }
+    session.press(b"q");
+    assert_eq!(session.exit(), 0);
 }
 
 #[test]

@@ -219,3 +219,32 @@ fn the_time_of_a_check_is_kept_whatever_hangs() {
     assert!(took < Duration::from_millis(3500), "{took:?}");
     assert!(text.contains("? unknown"), "{text}");
 }
+
+#[test]
+fn a_restart_of_the_primary_or_of_the_standby_is_no_red() {
+    let pair = PgPair::start();
+    for server in [&pair.primary, &pair.standby] {
+        server.conf("wal_retrieve_retry_interval = 5s");
+        server.reload();
+    }
+    let bench = Bench::of(&pair);
+    assert_eq!(bench.check(&[]).0, 0);
+    for server in [&pair.primary, &pair.standby] {
+        server.stop("fast");
+        server.start();
+        let streams =
+            || pair.standby.sql("SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'") == "1";
+        let mut looks = 0;
+        while !streams() || looks == 0 {
+            let (code, text) = bench.check(&["--timeout", "2s"]);
+            assert!(code == 0 || (code == 1 && text.contains("just started")), "{code}: {text}");
+            looks += 1;
+        }
+        let (code, text) = bench.check(&[]);
+        assert_eq!(code, 0, "{text}");
+    }
+    // Where the stream does not come back, the grace ends.
+    pair.standby.sql("ALTER SYSTEM SET primary_slot_name = 'none'");
+    pair.standby.reload();
+    crate::pg::until("the missing stream is proof", || bench.check(&["--timeout", "4s"]).0 == 2);
+}

@@ -49,7 +49,16 @@ impl Rig {
         let id = ProbeId::new(&PlanId::new("shop"), "front-door");
         let (interval, timeout) = (Duration::from_secs(5), Duration::from_secs(3));
         let kind = systems::kind("dns").unwrap();
-        let ctx = ReadContext { id: &id, sites: &sites, home: &sites[0], objectives: &objectives, interval, timeout };
+        let ctx = ReadContext {
+            id: &id,
+            strategy: lifeboat::plan::Strategy::WarmStandby,
+            sites: &sites,
+            home: &sites[0],
+            objectives: &objectives,
+            area: Area::Dns,
+            interval,
+            timeout,
+        };
         let declared = (kind.read)(&ctx, options).unwrap();
         let probe = ProbeDecl {
             id,
@@ -73,11 +82,21 @@ impl Rig {
             probes: vec![probe],
             contacts: vec![],
             losses: vec![],
+            confirms: vec![],
+            copies: Default::default(),
+            runbooks: Vec::new(),
+            lost_with: Vec::new(),
+            practice: None,
         };
         let lanes = (kind.open)(&plan, &plan.probes[0], &Net::new());
         assert_eq!(lanes.len(), plan.probes[0].lanes.len());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         Self { plan: Arc::new(plan), lanes, readings: Readings::default(), runtime, took: Duration::ZERO }
+    }
+
+    /// The plan.
+    pub(super) fn plan(&self) -> &Arc<Plan> {
+        &self.plan
     }
 
     /// One look of every lane, and the plan's status by it.
@@ -93,7 +112,7 @@ impl Rig {
             let lane = probe.lane_id(decl);
             let mut brought: Vec<_> = look.observed.iter().map(|o| o.signal.clone()).collect();
             brought.sort();
-            let mut expected = decl.expects.clone();
+            let mut expected = decl.expects.to_vec();
             expected.sort();
             assert_eq!(brought, expected, "every look brings every expected signal");
             let reading = |o: systems::Observed| Reading {
@@ -111,8 +130,15 @@ impl Rig {
     /// The plan's status by these readings.
     fn status(&self, readings: &Readings) -> PlanStatus {
         let (clocks, boot) = (HashMap::new(), SafeText::default());
-        let facts =
-            Facts { plan: &self.plan, readings, clocks: &clocks, last_active: None, boot: &boot, watching: false };
+        let facts = Facts {
+            plan: &self.plan,
+            readings,
+            clocks: &clocks,
+            last_active: None,
+            boot: &boot,
+            watching: false,
+            rehearsed: &[],
+        };
         judge(&self.plan, &facts, &systems::rules(), None, clock::now())
     }
 
@@ -322,4 +348,25 @@ fn both_sites_endpoints_must_answer() {
     let west = std::net::TcpListener::bind(("127.0.0.2", port)).unwrap();
     assert_eq!(rig.look().readiness, Verdict::Ready);
     drop((east, west));
+}
+
+/// Signatures are asked for, read, and held against the clock; a zone without them is judged as ever.
+#[test]
+fn signatures_that_expire() {
+    for (end, code, verdict) in [
+        ("now+10d", "signatures-hold", Verdict::Ready),
+        ("now+1d", "signatures-expire", Verdict::Degraded),
+        ("now-1h", "signatures-expired", Verdict::NotReady),
+    ] {
+        let bind = Bind::start_signed(ZONE, EAST, end);
+        let unbound = Unbound::start(ZONE, bind.addr, "");
+        let status = Rig::new(&[bind.addr], &[unbound.addr], &json!({})).look();
+        let found = status.findings.iter().find(|f| f.rule.as_str() == "dns.signatures");
+        let found = found.unwrap_or_else(|| panic!("{end}: {:?}", status.findings));
+        assert_eq!((found.code.as_ref(), found.verdict, status.readiness), (code, verdict, verdict), "{found:?}");
+    }
+    let bind = Bind::start(ZONE, 1, EAST);
+    let unbound = Unbound::start(ZONE, bind.addr, "");
+    let status = Rig::new(&[bind.addr], &[unbound.addr], &json!({})).look();
+    assert!(!status.findings.iter().any(|f| f.rule.as_str() == "dns.signatures"), "{:?}", status.findings);
 }

@@ -50,7 +50,7 @@ const KINDS: [(Kind, &str); 5] = [
 ];
 
 /// The faults, in the order of the table, and what they are where a protocol has its own words for them.
-const FAULTS: [(&str, &str); 17] = [
+pub const FAULTS: [(&str, &str); 17] = [
     ("refused", "nobody listens; for DNS, port unreachable"),
     ("black hole", "nothing answers, not even TCP"),
     ("accepts and hangs", "connected, and then silence"),
@@ -74,12 +74,12 @@ const FAULTS: [(&str, &str); 17] = [
 ];
 
 /// What a lane is pointed at: the server that fails, held for as long as it shall.
-struct Target {
-    port: u16,
+pub struct Target {
+    pub port: u16,
     /// For PostgreSQL what follows the database in the URL.
-    parameters: String,
-    tls: bool,
-    _held: Box<dyn Any + Send>,
+    pub parameters: String,
+    pub tls: bool,
+    pub _held: Box<dyn Any + Send>,
 }
 
 struct Lab {
@@ -117,83 +117,11 @@ impl Lab {
             _ => {}
         }
         match kind {
-            Kind::Replicating | Kind::Restored => self.postgres(kind, fault).await,
+            Kind::Replicating => Ok(postgres(&self.authority, &self.roots, self.pair.standby.port, true, fault).await),
+            Kind::Restored => Ok(postgres(&self.authority, &self.roots, self.pair.primary.port, false, fault).await),
             Kind::Resolver | Kind::Authoritative => nameserver(fault, kind == Kind::Authoritative).await,
-            Kind::Endpoint => self.endpoint(fault).await,
+            Kind::Endpoint => endpoint(&self.authority, fault).await,
         }
-    }
-
-    async fn postgres(&self, kind: Kind, fault: &str) -> Result<Target, &'static str> {
-        let certificate = match fault {
-            "unknown issuer" => Some(Certificate::UnknownIssuer),
-            "expired certificate" => Some(Certificate::Expired),
-            _ => None,
-        };
-        if let Some(which) = certificate {
-            let tls = Some(self.authority.server(which));
-            let server = Server::postgres_tls(Pg::NoRows, tls).await;
-            let parameters = format!("?sslmode=verify-full&sslrootcert={}", self.roots);
-            let port = server.addr.port();
-            return Ok(Target { port, parameters, tls: true, _held: Box::new(server) });
-        }
-        let mode = match (fault, kind) {
-            ("NULL columns", _) => Some(Mode::Nulls),
-            ("empty answer", _) => Some(Mode::NoRows),
-            ("100 MB answer", Kind::Replicating) => Some(Mode::Huge),
-            _ => None,
-        };
-        if let Some(mode) = mode {
-            let upstream = if kind == Kind::Restored { &self.pair.primary } else { &self.pair.standby };
-            let proxy = Proxy::start(([127, 0, 0, 1], upstream.port).into()).await;
-            proxy.set(mode);
-            return Ok(plain(proxy.addr.port(), Box::new(proxy)));
-        }
-        let what = match fault {
-            "accepts and hangs" => Pg::AtStartup(Bytes::Hang),
-            "resets midway" => Pg::reset_midway(),
-            "one byte a second" => Pg::trickle(),
-            "garbage" => Pg::AtStartup(Bytes::Garbage),
-            "100 MB answer" => Pg::huge(),
-            "100 MB value" => Pg::huge_row(),
-            "wrong password" => Pg::WrongPassword,
-            "no permission" => Pg::QueryError("42501", "permission denied for function pg_control_system"),
-            "no such database" => Pg::Refuse("3D000", "database \"postgres\" does not exist"),
-            "starting up" => Pg::Refuse("57P03", "the database system is starting up"),
-            "too many connections" => Pg::Refuse("53300", "sorry, too many clients already"),
-            other => panic!("no such fault: {other}"),
-        };
-        let server = Server::postgres(what).await;
-        Ok(plain(server.addr.port(), Box::new(server)))
-    }
-
-    async fn endpoint(&self, fault: &str) -> Result<Target, &'static str> {
-        let ok = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-        let server = match fault {
-            "accepts and hangs" => Server::bytes(Bytes::Hang).await,
-            "resets midway" => Server::bytes(Bytes::Reset(ok[..12].into())).await,
-            "one byte a second" => Server::bytes(Bytes::Trickle(ok[..].into())).await,
-            "garbage" => Server::bytes(Bytes::Garbage).await,
-            "100 MB answer" => {
-                let unit = format!("x-more: {}\r\n", "x".repeat(1000)).into_bytes().into();
-                Server::bytes(Bytes::Flood { head: ok[..17].into(), unit, total: HUGE }).await
-            }
-            "100 MB value" => {
-                let head = b"HTTP/1.1 200 OK\r\nx-more: "[..].into();
-                Server::bytes(Bytes::Flood { head, unit: b"x"[..].into(), total: HUGE }).await
-            }
-            "unknown issuer" => Server::http(200, Some(self.authority.server(Certificate::UnknownIssuer))).await,
-            "expired certificate" => Server::http(200, Some(self.authority.server(Certificate::Expired))).await,
-            "wrong password" => Server::http(401, None).await,
-            "no permission" => Server::http(403, None).await,
-            "no such database" => Server::http(404, None).await,
-            "starting up" => Server::http(503, None).await,
-            "too many connections" => Server::http(429, None).await,
-            "empty answer" => Server::bytes(Bytes::Say(b""[..].into())).await,
-            "NULL columns" => return Err("HTTP has no columns"),
-            other => panic!("no such fault: {other}"),
-        };
-        let tls = matches!(fault, "unknown issuer" | "expired certificate");
-        Ok(Target { tls, ..plain(server.addr.port(), Box::new(server)) })
     }
 
     /// A plan of its own for a lane of this kind, with everything else about it healthy.
@@ -241,7 +169,82 @@ impl Lab {
     }
 }
 
-fn plain(port: u16, held: Box<dyn Any + Send>) -> Target {
+/// A PostgreSQL server with this fault; `upstream` is a real one behind the proxies. `whole` where the look asks for many
+/// tables, so that rows alone can be too many.
+pub async fn postgres(authority: &Authority, roots: &str, upstream: u16, whole: bool, fault: &str) -> Target {
+    let certificate = match fault {
+        "unknown issuer" => Some(Certificate::UnknownIssuer),
+        "expired certificate" => Some(Certificate::Expired),
+        _ => None,
+    };
+    if let Some(which) = certificate {
+        let tls = Some(authority.server(which));
+        let server = Server::postgres_tls(Pg::NoRows, tls).await;
+        let parameters = format!("?sslmode=verify-full&sslrootcert={}", roots);
+        let port = server.addr.port();
+        return Target { port, parameters, tls: true, _held: Box::new(server) };
+    }
+    let mode = match fault {
+        "NULL columns" => Some(Mode::Nulls),
+        "empty answer" => Some(Mode::NoRows),
+        "100 MB answer" if whole => Some(Mode::Huge),
+        _ => None,
+    };
+    if let Some(mode) = mode {
+        let proxy = Proxy::start(([127, 0, 0, 1], upstream).into()).await;
+        proxy.set(mode);
+        return plain(proxy.addr.port(), Box::new(proxy));
+    }
+    let what = match fault {
+        "accepts and hangs" => Pg::AtStartup(Bytes::Hang),
+        "resets midway" => Pg::reset_midway(),
+        "one byte a second" => Pg::trickle(),
+        "garbage" => Pg::AtStartup(Bytes::Garbage),
+        "100 MB answer" => Pg::huge(),
+        "100 MB value" => Pg::huge_row(),
+        "wrong password" => Pg::WrongPassword,
+        "no permission" => Pg::QueryError("42501", "permission denied for function pg_control_system"),
+        "no such database" => Pg::Refuse("3D000", "database \"postgres\" does not exist"),
+        "starting up" => Pg::Refuse("57P03", "the database system is starting up"),
+        "too many connections" => Pg::Refuse("53300", "sorry, too many clients already"),
+        other => panic!("no such fault: {other}"),
+    };
+    let server = Server::postgres(what).await;
+    plain(server.addr.port(), Box::new(server))
+}
+
+/// What speaks HTTP with this fault; why not, where it cannot have it.
+pub async fn endpoint(authority: &Authority, fault: &str) -> Result<Target, &'static str> {
+    let ok = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    let server = match fault {
+        "accepts and hangs" => Server::bytes(Bytes::Hang).await,
+        "resets midway" => Server::bytes(Bytes::Reset(ok[..12].into())).await,
+        "one byte a second" => Server::bytes(Bytes::Trickle(ok[..].into())).await,
+        "garbage" => Server::bytes(Bytes::Garbage).await,
+        "100 MB answer" => {
+            let unit = format!("x-more: {}\r\n", "x".repeat(1000)).into_bytes().into();
+            Server::bytes(Bytes::Flood { head: ok[..17].into(), unit, total: HUGE }).await
+        }
+        "100 MB value" => {
+            let head = b"HTTP/1.1 200 OK\r\nx-more: "[..].into();
+            Server::bytes(Bytes::Flood { head, unit: b"x"[..].into(), total: HUGE }).await
+        }
+        "unknown issuer" => Server::http(200, Some(authority.server(Certificate::UnknownIssuer))).await,
+        "expired certificate" => Server::http(200, Some(authority.server(Certificate::Expired))).await,
+        "wrong password" => Server::http(401, None).await,
+        "no permission" => Server::http(403, None).await,
+        "no such database" => Server::http(404, None).await,
+        "starting up" => Server::http(503, None).await,
+        "too many connections" => Server::http(429, None).await,
+        "empty answer" => Server::bytes(Bytes::Say(b""[..].into())).await,
+        "NULL columns" => return Err("HTTP has no columns"),
+        other => panic!("no such fault: {other}"),
+    };
+    let tls = matches!(fault, "unknown issuer" | "expired certificate");
+    Ok(Target { tls, ..plain(server.addr.port(), Box::new(server)) })
+}
+
+pub fn plain(port: u16, held: Box<dyn Any + Send>) -> Target {
     Target { port, parameters: "?sslmode=disable".into(), tls: false, _held: held }
 }
 

@@ -1,9 +1,9 @@
 //! `systems/postgres` against real servers.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lifeboat::readiness::signals as common;
@@ -11,7 +11,7 @@ use lifeboat::readiness::{Reason, Value};
 use lifeboat::systems::postgres::signals as pg;
 
 use super::pg::{PgOne, PgPair, free_port, until};
-use super::postgres_lane::{TIMEOUT, declared, lane, lanes, look, on, proxy, reason_of, with_password};
+use super::postgres_lane::{TIMEOUT, declared, lane, lanes, look, on, peer, proxy, reason_of, with_password};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pair_is_read_whole_through_promotion() {
@@ -26,7 +26,7 @@ async fn a_pair_is_read_whole_through_promotion() {
     standby.all_good();
     for (decl, seen) in [(&east.0, &primary), (&west.0, &standby)] {
         let mut brought: Vec<_> = seen.0.observed.iter().map(|o| o.signal.clone()).collect();
-        let mut expected = decl.expects.clone();
+        let mut expected = decl.expects.to_vec();
         brought.sort();
         expected.sort();
         assert_eq!(brought, expected);
@@ -160,6 +160,63 @@ async fn a_frozen_server_costs_the_deadline_and_no_more() {
     assert_eq!(accepts.err(), Some(Reason::TimedOut), "new sessions get no answer");
     one.server.signal("CONT");
     look(&mut *kept).await.all_good();
+    // The same, and what was kept is cut too.
+    let pid = on(&one.server, "SELECT pid FROM pg_stat_activity WHERE usename = 'lifeboat'");
+    one.server.signal("STOP");
+    super::pg::signal(pid.parse().unwrap(), "TERM");
+    assert_eq!(look(&mut *kept).await.reason(), Reason::TimedOut);
+    one.server.signal("CONT");
+    look(&mut *kept).await.all_good();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_connection_is_opened_anew_without_waiting_for_the_knock() {
+    let one = PgOne::start("");
+    let port = one.server.port;
+    let opened = Arc::new(AtomicUsize::new(0));
+    let cut = Arc::new(AtomicBool::new(false));
+    let (counted, cutting) = (Arc::clone(&opened), Arc::clone(&cut));
+    // The first is cut at the second look's question; the knock beside it is never answered; all after it get through.
+    let through = peer(move |mut client| {
+        let number = counted.fetch_add(1, Ordering::SeqCst);
+        if number == 1 {
+            client.read_to_end(&mut Vec::new()).ok();
+            return;
+        }
+        let server = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let (mut from, mut to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+        let mut buf = [0; 65_536];
+        while let Ok(n @ 1..) = client.read(&mut buf) {
+            if number == 0 && cutting.load(Ordering::SeqCst) {
+                until("the knock comes beside the question", || counted.load(Ordering::SeqCst) > 1);
+                break;
+            }
+            (&server).write_all(&buf[..n]).unwrap();
+        }
+        for end in [&client, &server] {
+            end.shutdown(std::net::Shutdown::Both).ok();
+        }
+    });
+    let (_, mut l) = lane(&format!("postgres://lifeboat:look@127.0.0.1:{through}/postgres?sslmode=disable"));
+    look(&mut *l).await.all_good();
+    cut.store(true, Ordering::SeqCst);
+    let began = tokio::time::Instant::now();
+    look(&mut *l).await.all_good();
+    assert!(began.elapsed() < TIMEOUT / 2, "{:?}", began.elapsed());
+    assert_eq!(opened.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_ends_idle_sessions_is_asked_over_a_new_one() {
+    let one = PgOne::start("");
+    one.server.sql("ALTER ROLE lifeboat SET idle_session_timeout = '50ms'");
+    let (_, mut l) = lane(&with_password(&one.server, "lifeboat"));
+    for _ in 0..3 {
+        look(&mut *l).await.all_good();
+        let left = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'lifeboat'";
+        tokio::task::block_in_place(|| until("the idle session is ended", || one.server.sql(left) == "0"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -294,6 +351,11 @@ async fn a_look_writes_nothing_and_leaves_nothing_in_the_servers_log() {
         look(&mut *l).await.all_good();
     }
     assert_eq!(one.server.log_text(), before, "no warning, look after look");
+    l.rest().await;
+    let left = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'lifeboat'";
+    tokio::task::block_in_place(|| until("a lane that rests has no session", || one.server.sql(left) == "0"));
+    assert_eq!(one.server.log_text(), before, "nor in parting");
+    look(&mut *l).await.all_good();
 }
 
 #[tokio::test(flavor = "multi_thread")]

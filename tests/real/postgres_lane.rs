@@ -30,13 +30,21 @@ pub(super) fn declared(options: serde_json::Value) -> Result<(Plan, ProbeDecl), 
     let sites: Vec<SiteId> = ["east", "west"].map(SiteId::new).to_vec();
     let objectives = Objectives { rpo: Span::secs(30), rto: Span::secs(300) };
     let interval = Duration::from_secs(5);
-    let context =
-        ReadContext { id: &id, sites: &sites, home: &sites[0], objectives: &objectives, interval, timeout: TIMEOUT };
+    let context = ReadContext {
+        id: &id,
+        strategy: lifeboat::plan::Strategy::WarmStandby,
+        sites: &sites,
+        home: &sites[0],
+        objectives: &objectives,
+        area: Area::Replication,
+        interval,
+        timeout: TIMEOUT,
+    };
     let declared = (kind.read)(&context, options)?;
     let probe = ProbeDecl {
         id: id.clone(),
         kind: kind.name,
-        area: kind.area,
+        area: kind.area.fixed().unwrap(),
         weight: Weight::Full,
         interval: Span(interval),
         timeout: Span(TIMEOUT),
@@ -55,6 +63,11 @@ pub(super) fn declared(options: serde_json::Value) -> Result<(Plan, ProbeDecl), 
         probes: vec![probe.clone()],
         contacts: Vec::new(),
         losses: Vec::new(),
+        confirms: Vec::new(),
+        copies: Default::default(),
+        runbooks: Vec::new(),
+        lost_with: Vec::new(),
+        practice: None,
     };
     Ok((plan, probe))
 }

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lifeboat::readiness::signals as common;
@@ -82,15 +82,29 @@ async fn peers_that_misbehave_are_told_apart() {
 async fn a_pooler_that_refuses_options_is_asked_without_them() {
     let one = PgOne::start("");
     let server = one.server.port;
-    // As PgBouncer does: options are refused, everything else goes on to the server.
-    let pooler = peer(move |mut client| {
+    let pooler = pooler(server, Arc::new(AtomicBool::new(true)));
+    for user in ["lifeboat", "plain"] {
+        let (_, mut l) = lane(&format!("postgres://{user}:look@127.0.0.1:{pooler}/postgres?sslmode=disable"));
+        for _ in 0..2 {
+            let seen = look(&mut *l).await;
+            assert_eq!(seen.ok(&common::WRITABLE), &Value::Bool(true));
+            assert!(matches!(seen.ok(&pg::COLLATIONS), Value::Rows(_)));
+            assert_eq!(seen.rows(&pg::ARCHIVER)[0].int("ready").unwrap().is_some(), user == "lifeboat");
+        }
+    }
+}
+
+/// A relay to a server that, while `pools`, does as PgBouncer does: startup options are refused, everything else goes on to
+/// the server. Its port.
+pub(super) fn pooler(server: u16, pools: Arc<AtomicBool>) -> u16 {
+    peer(move |mut client| {
         let mut length = [0; 4];
         if client.read_exact(&mut length).is_err() {
             return;
         }
         let mut startup = vec![0; u32::from_be_bytes(length) as usize - 4];
         client.read_exact(&mut startup).unwrap();
-        if startup.windows(8).any(|w| w == b"options\0") {
+        if pools.load(Ordering::SeqCst) && startup.windows(8).any(|w| w == b"options\0") {
             let fields = b"SFATAL\0VFATAL\0C08P01\0Munsupported startup parameter: options\0\0";
             client.write_all(&[&b"E"[..], &(fields.len() as u32 + 4).to_be_bytes(), fields].concat()).unwrap();
             return;
@@ -101,14 +115,5 @@ async fn a_pooler_that_refuses_options_is_asked_without_them() {
         std::thread::spawn(move || std::io::copy(&mut from, &mut back));
         std::io::copy(&mut client, &mut to).ok();
         to.shutdown(std::net::Shutdown::Both).ok();
-    });
-    for user in ["lifeboat", "plain"] {
-        let (_, mut l) = lane(&format!("postgres://{user}:look@127.0.0.1:{pooler}/postgres?sslmode=disable"));
-        for _ in 0..2 {
-            let seen = look(&mut *l).await;
-            assert_eq!(seen.ok(&common::WRITABLE), &Value::Bool(true));
-            assert!(matches!(seen.ok(&pg::COLLATIONS), Value::Rows(_)));
-            assert_eq!(seen.rows(&pg::ARCHIVER)[0].int("ready").unwrap().is_some(), user == "lifeboat");
-        }
-    }
+    })
 }

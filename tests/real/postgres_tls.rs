@@ -172,4 +172,12 @@ async fn a_cold_look_by_tls_and_scram_is_seven_round_trips() {
     look(&mut *l).await.all_good();
     // One on the connection that is kept, and the knock beside it, at the same time.
     assert_eq!(turns.load(Ordering::SeqCst), 2);
+    let before = w.one.server.log_text();
+    l.rest().await;
+    let left = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'lifeboat'";
+    tokio::task::block_in_place(|| super::pg::until("it rests", || w.one.server.sql(left) == "0"));
+    assert_eq!(w.one.server.log_text(), before, "parting leaves nothing in the server's log");
+    turns.store(0, Ordering::SeqCst);
+    look(&mut *l).await.all_good();
+    assert_eq!(turns.load(Ordering::SeqCst) + 1, 7, "and the next look is a cold one");
 }

@@ -7,7 +7,7 @@ use lifeboat::readiness::{Situation, Verdict};
 use crate::faults::dns::{Dns, DnsServer, Record};
 use crate::faults::proxy::Proxy;
 use crate::lab_faults::{configuration, url};
-use crate::pg::PgPair;
+use crate::pg::{PgPair, PgTwo, Server};
 use crate::watch::{Watch, has};
 
 fn servers() -> tokio::runtime::Runtime {
@@ -29,11 +29,22 @@ fn front_door(name: &DnsServer) -> String {
 
 #[test]
 fn a_warm_look_at_postgres_is_one_question_and_one_knock() {
-    let runtime = servers();
     let pair = PgPair::start();
-    let proxy = runtime.block_on(Proxy::start(([127, 0, 0, 1], pair.primary.port).into()));
-    let east = url(&pair.primary, "lifeboat").replace(&pair.primary.port.to_string(), &proxy.addr.port().to_string());
-    let watch = Watch::start(&configuration(&east, &url(&pair.standby, "lifeboat"), "30s"));
+    one_question_and_one_knock(&pair.primary, &pair.standby, "");
+}
+
+#[test]
+fn a_warm_look_at_a_logical_replication_is_one_question_and_one_knock() {
+    let two = PgTwo::start();
+    crate::postgres_logical::shop(&two);
+    one_question_and_one_knock(&two.east, &two.west, "mode = \"logical\"\n");
+}
+
+fn one_question_and_one_knock(east: &Server, west: &Server, more: &str) {
+    let runtime = servers();
+    let proxy = runtime.block_on(Proxy::start(([127, 0, 0, 1], east.port).into()));
+    let address = url(east, "lifeboat").replace(&east.port.to_string(), &proxy.addr.port().to_string());
+    let watch = Watch::start(&(configuration(&address, &url(west, "lifeboat"), "30s") + more));
     watch.until_ready("lab");
     let east = |l: &&lifeboat::app::Polled| l.lane.subject.site.as_ref().is_some_and(|s| s.as_str() == "east");
     let looks = || watch.looks().iter().filter(east).count() as u64;

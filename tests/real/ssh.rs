@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,77 +11,12 @@ use lifeboat::clock;
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
 use crate::lab_faults::{configuration, url};
-use crate::pg::{PgPair, free_port, run, signal, until};
-use crate::process::{children, with_argument};
-
-/// An SSH server of our own on loopback.
-struct Sshd {
-    dir: tempfile::TempDir,
-    port: u16,
-    child: Child,
-}
-
-impl Sshd {
-    fn start() -> Self {
-        let dir = tempfile::Builder::new().prefix("lifeboat-ssh-").tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name);
-        for key in ["host", "user"] {
-            run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(at(key)));
-        }
-        let port = free_port();
-        let own = dir.path().display();
-        let config = format!(
-            "Port {port}\nListenAddress 127.0.0.1\nHostKey {own}/host\nAuthorizedKeysFile {own}/user.pub\n\
-             StrictModes no\nUsePAM no\nPermitRootLogin prohibit-password\nPidFile none\nPrintMotd no\nPrintLastLog no\n"
-        );
-        fs::write(at("sshd_config"), config).unwrap();
-        // Where sshd of Debian confines the part that is not yet let in.
-        fs::create_dir_all("/run/sshd").unwrap();
-        let log = fs::File::create(at("log")).unwrap();
-        let child = Command::new("/usr/sbin/sshd")
-            .args(["-D", "-e", "-f"])
-            .arg(at("sshd_config"))
-            .stdin(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        until("sshd listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Self { dir, port, child }
-    }
-
-    /// The client's arguments up to the host.
-    fn arguments(&self) -> Vec<String> {
-        let own = self.dir.path().display().to_string();
-        let options = ["StrictHostKeyChecking=accept-new", "BatchMode=yes", "LogLevel=ERROR"];
-        let mut all: Vec<String> = ["-F", "none", "-p"].map(str::to_owned).to_vec();
-        all.extend([self.port.to_string(), "-i".into(), format!("{own}/user")]);
-        all.extend(options.iter().flat_map(|o| ["-o".to_owned(), (*o).to_owned()]));
-        all.extend(["-o".into(), format!("UserKnownHostsFile={own}/known_hosts")]);
-        all
-    }
-
-    fn run(&self, command: &str) -> Output {
-        Command::new("ssh").args(self.arguments()).args(["127.0.0.1", command]).stdin(Stdio::null()).output().unwrap()
-    }
-
-    /// The processes that serve one session each.
-    fn sessions(&self) -> Vec<u32> {
-        children(self.child.id())
-    }
-}
-
-impl Drop for Sshd {
-    fn drop(&mut self) {
-        for session in self.sessions() {
-            signal(session, "KILL");
-        }
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
+use crate::pg::{PgPair, signal, until};
+use crate::process::with_argument;
+use crate::sshd::Sshd;
 
 /// A terminal with `ssh -tt` in it.
-struct Terminal {
+pub(super) struct Terminal {
     screen: Arc<Mutex<vt100::Parser>>,
     child: Box<dyn portable_pty::Child + Send + Sync>,
     writer: Box<dyn std::io::Write + Send>,
@@ -90,7 +24,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn open(sshd: &Sshd, command: &str) -> Self {
+    pub(super) fn open(sshd: &Sshd, command: &str) -> Self {
         let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut ssh = CommandBuilder::new("ssh");
@@ -111,11 +45,17 @@ impl Terminal {
         Self { screen, child, writer, _pair: pair }
     }
 
-    fn text(&self) -> String {
+    /// Presses one key.
+    pub(super) fn press(&mut self, key: char) {
+        self.writer.write_all(key.to_string().as_bytes()).unwrap();
+        self.writer.flush().unwrap();
+    }
+
+    pub(super) fn text(&self) -> String {
         self.screen.lock().unwrap().screen().contents()
     }
 
-    fn until_shows(&self, words: &str) {
+    pub(super) fn until_shows(&self, words: &str) {
         let start = clock::now();
         while !self.text().contains(words) {
             let waited = clock::now().since(start);
@@ -140,7 +80,7 @@ fn written(pair: &PgPair, dir: &Path) -> PathBuf {
     path
 }
 
-fn lifeboat(config: &Path) -> String {
+pub(super) fn lifeboat(config: &Path) -> String {
     format!("{} --config {}", env!("CARGO_BIN_EXE_lifeboat"), config.display())
 }
 
@@ -197,8 +137,7 @@ fn a_board_over_ssh_quits_on_q_and_leaves_the_terminal_clean() {
     let mut terminal = Terminal::open(&sshd, &lifeboat(&config));
     terminal.until_shows("lab");
     assert!(terminal.screen.lock().unwrap().screen().alternate_screen());
-    terminal.writer.write_all(b"q").unwrap();
-    terminal.writer.flush().unwrap();
+    terminal.press('q');
     let start = clock::now();
     let status = loop {
         if let Some(status) = terminal.child.try_wait().unwrap() {

@@ -69,6 +69,34 @@ fn silence_becomes_unknown_by_itself_and_wakes_for_it() {
     assert_eq!(status.readiness, Verdict::Unknown, "{}", tell(&status));
 }
 
+#[test]
+fn a_suspend_is_no_outage_of_the_primary() {
+    let mut world = World::healthy();
+    world.pass(world.t + 3_600.0);
+    let status = world.judged();
+    assert_eq!(status.readiness, Verdict::Unknown, "{}", tell(&status));
+    assert_eq!(status.situation, Situation::Starting, "nobody asked it: {}", tell(&status));
+    // The first look after it says how it is.
+    world.dark.insert("east".into(), gap("timed-out"));
+    world.poll(&[]);
+    let status = world.judged();
+    assert!(matches!(status.situation, Situation::PrimaryUnreachable { .. }), "{}", tell(&status));
+}
+
+/// While looks come on time, nothing else makes a healthy plan be judged: what a newer look has replaced has no age that
+/// matters. A look that is overdue does: a bound that was to hold until then has grown.
+#[test]
+fn a_quiet_plan_is_judged_with_its_looks_alone() {
+    let mut world = World::healthy();
+    for _ in 0..10 {
+        let (verdict, said) = step(&mut world);
+        assert_eq!(verdict, Verdict::Ready, "{said}");
+        let wake = world.model.next_wake().unwrap();
+        let (next, overdue) = (now(world.t + 5.5).boot, now(world.t + 8.1).boot);
+        assert!(wake > next && wake <= overdue, "{:?} after the look", wake.0.saturating_sub(now(world.t).boot.0));
+    }
+}
+
 /// Whoever sleeps until `next_wake` and settles then must get ahead: a wake-up is later than the moment it was judged at, and
 /// a world without looks comes to rest, or to one wake-up a second while a bound grows.
 #[test]
@@ -331,4 +359,75 @@ fn an_outage_that_a_new_session_finds_began_with_the_last_position() {
     before.poll(&[]);
     let status = before.judged();
     assert!(matches!(status.situation, Situation::PrimaryUnreachable { since: Some(at), .. } if at == now(30.0)));
+}
+
+/// Whoever reads one line reads the cause: what follows from it comes after it.
+#[test]
+fn causes_lead() {
+    let first = |world: &mut World| {
+        for _ in 0..4 {
+            step(world);
+        }
+        let status = world.judged();
+        (status.findings[0].code.to_string(), tell(&status))
+    };
+    // The standby was stopped: the primary sends nothing to it, of course.
+    let mut world = World::healthy();
+    world.dark.insert("west".into(), gap("refused"));
+    world.servers.get_mut("east").unwrap().insert(pg::SENDERS, Ok(Value::Rows(Vec::new())));
+    let (code, said) = first(&mut world);
+    assert_eq!(code, "refused", "{said}");
+    assert!(said.contains("sender-missing"), "{said}");
+
+    // Its slot is lost: it receives nothing, and falls behind.
+    let mut world = World::healthy();
+    world.servers.get_mut("east").unwrap().insert(pg::SENDERS, Ok(Value::Rows(Vec::new())));
+    world.servers.get_mut("west").unwrap().insert(pg::RECEIVER, Ok(Value::Rows(Vec::new())));
+    let slots = world.servers.get_mut("east").unwrap().get_mut(&pg::SLOTS).unwrap();
+    let Ok(Value::Rows(rows)) = slots else { panic!("no slots") };
+    rows[0].set("wal_status", Value::text("lost"));
+    rows[0].set("active", Value::Bool(false));
+    let (code, said) = first(&mut world);
+    assert_eq!(code, "slot-lost", "{said}");
+    assert!(said.contains("not-streaming") && said.contains("sender-missing"), "{said}");
+}
+
+/// A gate says each reason once, and what is going on before anything that follows from it.
+#[test]
+fn a_switchover_names_what_is_going_on_and_no_more() {
+    let mut world = World::healthy();
+    world.dark.insert("east".into(), gap("refused"));
+    for _ in 0..4 {
+        step(&mut world);
+    }
+    let status = world.judged();
+    let Gate::No(why) = &status.gates.switchover else { panic!("{}", tell(&status)) };
+    assert_eq!(why.iter().map(lifeboat::plan::SafeText::as_str).collect::<Vec<_>>(), ["primary down"]);
+}
+
+/// A session that finds what an earlier one left adds nothing to the timeline; one that finds something else does.
+#[test]
+fn a_restart_is_no_change() {
+    let mut before = World::healthy();
+    let changes: Vec<_> = before.model.changes().cloned().collect();
+    assert!(!changes.is_empty());
+    let plan = Arc::clone(&before.plan);
+    for (late, dark, rows) in [(false, false, 0), (true, false, 0), (false, true, 1), (true, true, 1)] {
+        let mut model = Model::new(RULES.to_vec(), pg::SIGNALS, "this boot".into());
+        model.configure(vec![Arc::clone(&plan)], now(before.t));
+        let past = History { changes: changes.clone(), ..History::default() };
+        if !late {
+            model.remember(past.clone());
+        }
+        before.model = model;
+        before.dark.clear();
+        if dark {
+            before.dark.insert("west".into(), gap("no-such-database"));
+        }
+        step(&mut before);
+        if late {
+            before.model.remember(past);
+        }
+        assert_eq!(before.model.changes().count(), changes.len() + rows, "late {late}, dark {dark}");
+    }
 }

@@ -26,6 +26,7 @@ fn healthy() -> Vec<(&'static str, World)> {
     worlds.push(("three", World::new(&three)));
     let restored = PlanSpec { mode: Mode::Restored, servers: vec!["west"], rpo: Span::secs(3_600), ..pair() };
     worlds.push(("restored", World::new(&restored)));
+    worlds.push(("logical", World::new(&PlanSpec { mode: Mode::Logical, ..pair() })));
     worlds
 }
 
@@ -240,4 +241,39 @@ fn a_missing_setting_or_column_is_never_ready() {
         check(format!("{lane} {table} without {column}"), &mut world);
     }
     assert!(wrong.is_empty(), "ready: {wrong:#?}");
+}
+
+/// Columns of a logical replication's tables that may be NULL with nothing wrong.
+const MAY_BE_NULL: [&str; 8] =
+    ["latest_end_lsn", "up_for", "wal_status", "confirmed_flush_lsn", "safe_wal_size", "retained", "errors", "last"];
+/// Columns that only evidence or another kind of finding needs.
+const UNUSED: [&str; 3] = ["start", "disable_on_error", "rises"];
+
+#[test]
+fn a_column_of_logical_replication_that_is_null_is_never_ready() {
+    use lifeboat::readiness::Value;
+    let make = || World::new(&PlanSpec { mode: Mode::Logical, ..PlanSpec::default() });
+    let mut tried = 0;
+    for (site, signal) in keys(&make()) {
+        let Some(Ok(Value::Rows(rows))) = make().servers[&site].get(&signal).cloned() else { continue };
+        let Some(row) = rows.first() else { continue };
+        let columns: std::collections::BTreeMap<String, Value> = row.clone().into();
+        for column in columns.keys() {
+            // What the subscriber has lying about itself says nothing of the publisher, and the other way round.
+            let idle = signal.as_str().ends_with("leftovers") && site == "west"
+                || signal.as_str().ends_with("tables")
+                    && site == "west"
+                    && ["leaf", "identity"].contains(&column.as_str());
+            if MAY_BE_NULL.contains(&column.as_str()) || UNUSED.contains(&column.as_str()) || idle {
+                continue;
+            }
+            tried += 1;
+            let mut world = make();
+            let changed = vec![row.clone().with(column.clone(), Value::Null)];
+            world.servers.get_mut(&site).unwrap().insert(signal.clone(), Ok(Value::Rows(changed)));
+            let status = world.run_to(20.0);
+            assert_ne!(status.readiness, Verdict::Ready, "{site} {signal} {column}: {}", tell(&status));
+        }
+    }
+    assert!(tried > 25, "{tried}");
 }

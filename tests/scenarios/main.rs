@@ -2,8 +2,14 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 #![expect(clippy::cast_precision_loss, reason = "a test's numbers are small")]
 
+#[path = "../support/traps.rs"]
+mod trap_list;
+
+mod backup_files;
 mod judging;
 mod law_one;
+mod logical;
+mod patroni;
 mod properties;
 mod scenario;
 mod traps;

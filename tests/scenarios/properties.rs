@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use lifeboat::app::Polled;
 use lifeboat::plan::{BootTime, Now};
-use lifeboat::readiness::{Bound, Reason, Verdict};
+use lifeboat::readiness::signals::TIMELINE;
+use lifeboat::readiness::{Bound, Reason, Value, Verdict};
 use proptest::prelude::*;
 
+use crate::views::{primary, standby};
 use crate::world::{PlanSpec, World, now, tell};
 
 /// What may happen next.
@@ -28,6 +30,8 @@ enum Happening {
     Dark(bool, Option<usize>),
     /// The primary writes at this rate, in bytes a second.
     Rate(u16),
+    /// The standby is promoted for a drill, or rebuilt after it. The service stays where it is.
+    Drill(bool),
     /// The standby stops receiving, or goes on with all it lacks.
     Receives(bool),
 }
@@ -43,6 +47,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (any::<bool>(), prop::option::of(0..Reason::ALL.len())).prop_map(|(w, r)| Happening::Dark(w, r)),
         1 => (0_u16..5_000).prop_map(Happening::Rate),
         2 => any::<bool>().prop_map(Happening::Receives),
+        1 => any::<bool>().prop_map(Happening::Drill),
     ]
 }
 
@@ -146,6 +151,13 @@ impl Run {
                 };
             }
             Happening::Rate(rate) => self.world.rate = f64::from(*rate),
+            Happening::Drill(begins) => {
+                let mut says = if *begins { primary("west") } else { standby("west") };
+                if *begins {
+                    says.insert(TIMELINE, Ok(Value::Int(2)));
+                }
+                self.world.servers.insert("west".into(), says);
+            }
             Happening::Receives(yes) => {
                 self.world.hold_received = !yes;
                 self.world.hold_replayed = !yes;

@@ -138,7 +138,9 @@ fn value(v: &toml::Value, t: f64) -> Value {
         toml::Value::Float(n) => Value::Number(*n),
         toml::Value::Array(rows) => Value::Rows(
             rows.iter()
-                .map(|r| r.as_table().unwrap().iter().fold(Row::default(), |row, (k, v)| row.with(k, value(v, t))))
+                .map(|r| {
+                    r.as_table().unwrap().iter().fold(Row::default(), |row, (k, v)| row.with(k.clone(), value(v, t)))
+                })
                 .collect(),
         ),
         toml::Value::String(s) => match s.split_once(':') {
@@ -225,7 +227,7 @@ fn apply(world: &mut World, step: &Step) {
                 assert!(!rows.is_empty(), "{site} {table} is empty");
                 for row in rows.iter_mut() {
                     assert!(row.get(column).is_some(), "no column {column}");
-                    row.set(column, value(v, step.t));
+                    row.set(column.clone(), value(v, step.t));
                 }
             }
         }

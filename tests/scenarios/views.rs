@@ -7,10 +7,10 @@ use lifeboat::readiness::signals::{FLUSHED, INSTANCE, LAST_COMMIT, RECEIVED, REP
 use lifeboat::readiness::{Row, Value};
 use lifeboat::systems::postgres::signals as pg;
 
-use crate::world::{Answer, START};
+use crate::world::{Answer, START, now};
 
-fn row(columns: &[(&str, Value)]) -> Row {
-    columns.iter().fold(Row::default(), |row, (name, value)| row.with(name, value.clone()))
+fn row(columns: &[(&'static str, Value)]) -> Row {
+    columns.iter().fold(Row::default(), |row, (name, value)| row.with(*name, value.clone()))
 }
 
 fn text(t: &str) -> Value {
@@ -59,6 +59,7 @@ pub fn common(site: &str) -> BTreeMap<SignalId, Answer> {
     put(INSTANCE, text(&format!("10.0.{}.1:5432 2026-11-01 00:00:00+00", site.as_bytes()[0])));
     put(pg::VERSION, Value::Int(150_018));
     put(pg::SKEW, Value::Number(0.002));
+    put(pg::STARTED, Value::Time(now(-86_400.0).wall));
     put(pg::SETTINGS, Value::Rows(settings()));
     put(pg::COMMIT_OVERRIDES, Value::Rows(Vec::new()));
     put(pg::MAY_PROMOTE, Value::Bool(true));
@@ -159,5 +160,74 @@ pub fn standby(site: &str) -> BTreeMap<SignalId, Answer> {
             ("message_age", Value::Span(Span::millis(200))),
         ])]),
     );
+    v
+}
+
+/// A server of a logical replication: `east` publishes, any other subscribes.
+pub fn logical(site: &str) -> BTreeMap<SignalId, Answer> {
+    use lifeboat::readiness::signals::APPLIED;
+    use pg::logical as l;
+    let publishes = site == "east";
+    let mut v = common(site);
+    let mut put = |s: SignalId, value: Value| {
+        v.insert(s, Ok(value));
+    };
+    let rows = |when: bool, row: Row| Value::Rows(if when { vec![row] } else { Vec::new() });
+    put(SYSTEM_ID, text(if publishes { "7300000000000000001" } else { "7300000000000000002" }));
+    put(WRITABLE, Value::Bool(publishes));
+    if publishes {
+        put(APPLIED, Value::NotApplicable);
+    } else {
+        put(FLUSHED, Value::NotApplicable);
+    }
+    let subscription = row(&[
+        ("name", text("shop")),
+        ("enabled", Value::Bool(true)),
+        ("slot", text("shop")),
+        ("running", Value::Bool(true)),
+        ("latest_end_lsn", Value::Lsn(Lsn(START))),
+        ("up_for", Value::Span(Span::secs(3_600))),
+        ("errors", Value::Int(3)),
+        ("rises", Value::Int(0)),
+        ("disable_on_error", Value::Bool(false)),
+    ]);
+    put(l::SUBSCRIPTIONS, rows(!publishes, subscription));
+    put(l::TAKEN, rows(!publishes, row(&[("subscription", text("shop")), ("publication", text("shop"))])));
+    let orders = ("table", text("public.orders"));
+    let state = row(&[("subscription", text("shop")), orders.clone(), ("state", text("r"))]);
+    put(l::SUBSCRIBED, rows(!publishes, state));
+    let all = [("name", text("shop"))]
+        .into_iter()
+        .chain(["inserts", "updates", "deletes", "truncates"].map(|k| (k, Value::Bool(true))));
+    put(l::PUBLICATIONS, rows(publishes, row(&all.collect::<Vec<_>>())));
+    let published =
+        [("publication", text("shop")), orders.clone(), ("direct", Value::Bool(true)), ("partial", Value::Bool(false))];
+    put(l::PUBLISHED, rows(publishes, row(&published)));
+    let table =
+        [orders, ("digest", text("0011223344556677")), ("leaf", Value::Bool(true)), ("identity", Value::Bool(true))];
+    put(l::TABLES, rows(true, row(&table)));
+    put(l::COLUMNS, Value::Rows(Vec::new()));
+    let sequence = [
+        ("sequence", text("public.orders_id_seq")),
+        ("last", Value::Int(if publishes { 20 } else { 1_020 })),
+        ("start", Value::Int(1)),
+        ("step", Value::Int(1)),
+        ("cycles", Value::Bool(false)),
+        ("readable", Value::Bool(true)),
+    ];
+    put(l::SEQUENCES, rows(true, row(&sequence)));
+    let slot = [
+        ("slot", text("shop")),
+        ("active", Value::Bool(true)),
+        ("wal_status", text("reserved")),
+        ("confirmed_flush_lsn", Value::Lsn(Lsn(START))),
+        ("safe_wal_size", Value::Null),
+        ("retained", Value::Bytes(Bytes(4_096))),
+        ("invalid", Value::Bool(false)),
+    ];
+    put(l::SLOTS, rows(publishes, row(&slot)));
+    put(l::LAG, if publishes { Value::Bytes(Bytes(0)) } else { Value::NotApplicable });
+    let left = ["large_objects", "unlogged", "materialized"].map(|k| (k, Value::Int(0)));
+    put(l::LEFTOVERS, rows(true, row(&left)));
     v
 }

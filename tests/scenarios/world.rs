@@ -10,14 +10,14 @@ use lifeboat::plan::{
     Area, BootTime, Here, LaneDecl, LaneId, Lsn, Now, Objectives, Plan, PlanId, ProbeDecl, ProbeId, SignalId, Site,
     SiteId, Span, Strategy, Subject, Weight,
 };
-use lifeboat::readiness::signals::{EXPOSURE, FLUSHED, FRESH_AS_OF, LAST_COMMIT, RECEIVED, REPLAYED, TRAFFIC};
+use lifeboat::readiness::signals::{APPLIED, EXPOSURE, FLUSHED, FRESH_AS_OF, LAST_COMMIT, RECEIVED, REPLAYED, TRAFFIC};
 use lifeboat::readiness::{Gap, PlanStatus, Reading, Value};
 
 use lifeboat::systems::postgres::options::{Mode, PostgresOptions};
 use lifeboat::systems::postgres::rules::RULES;
 use lifeboat::systems::postgres::signals as pg;
 
-use crate::views::{common, primary, standby};
+use crate::views::{common, logical, primary, standby};
 
 pub type Answer = Result<Value, Gap>;
 
@@ -71,8 +71,9 @@ pub fn plan(spec: &PlanSpec) -> Plan {
     let signals = match spec.mode {
         Mode::Replicating => pg::SIGNALS,
         Mode::Restored => pg::RESTORED,
+        Mode::Logical => pg::logical::SIGNALS,
     };
-    let expects: Vec<SignalId> = signals.iter().map(|s| s.id.clone()).filter(|s| *s != EXPOSURE).collect();
+    let expects: std::sync::Arc<[SignalId]> = signals.iter().map(|s| s.id.clone()).filter(|s| *s != EXPOSURE).collect();
     let lane = |site: &&str| LaneDecl {
         subject: Subject::site(SiteId::new(site)),
         server: format!("db.{site}.example.com:5432").as_str().into(),
@@ -90,6 +91,9 @@ pub fn plan(spec: &PlanSpec) -> Plan {
         freshness_query: None,
         apply_delay: spec.apply_delay,
         standby_names: spec.standby_names.clone(),
+        subscriptions: Vec::new(),
+        unreplicated: Vec::new(),
+        sequences: lifeboat::systems::postgres::options::Sequences::default(),
     };
     let probe = |name: &str, area, options: Arc<dyn lifeboat::plan::ProbeOptions>, lanes, weight| ProbeDecl {
         id: ProbeId::new(&id, name),
@@ -108,7 +112,7 @@ pub fn plan(spec: &PlanSpec) -> Plan {
     }
     if spec.traffic {
         let lane =
-            LaneDecl { subject: Subject::part("resolver"), server: "resolver:53".into(), expects: vec![TRAFFIC] };
+            LaneDecl { subject: Subject::part("resolver"), server: "resolver:53".into(), expects: [TRAFFIC].into() };
         probes.push(probe("front-door", Area::Dns, Arc::new(NoOptions), vec![lane], Weight::Full));
     }
     Plan {
@@ -123,6 +127,11 @@ pub fn plan(spec: &PlanSpec) -> Plan {
         probes,
         contacts: Vec::new(),
         losses: Vec::new(),
+        confirms: Vec::new(),
+        copies: Default::default(),
+        runbooks: Vec::new(),
+        lost_with: Vec::new(),
+        practice: None,
     }
 }
 
@@ -157,6 +166,7 @@ impl World {
                 Mode::Replicating if *site == "east" => primary(site),
                 Mode::Replicating => standby(site),
                 Mode::Restored => common(site),
+                Mode::Logical => logical(site),
             };
             servers.insert((*site).to_owned(), says);
         }
@@ -215,7 +225,7 @@ impl World {
         let lsn = |p: f64| Some(Ok(Value::Lsn(Lsn(p as u64))));
         match signal {
             s if *s == FLUSHED => lsn(self.flushed),
-            s if *s == RECEIVED => lsn(self.received),
+            s if *s == RECEIVED || *s == APPLIED => lsn(self.received),
             s if *s == REPLAYED => lsn(self.replayed),
             s if *s == LAST_COMMIT => Some(Ok(Value::Time(now(self.last_commit).wall))),
             s if *s == FRESH_AS_OF => Some(Ok(Value::Time(now(self.t - 10.0).wall))),

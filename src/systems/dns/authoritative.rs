@@ -224,7 +224,7 @@ mod tests {
     use crate::systems::dns::signals;
 
     fn lane(dns: Dns) -> AuthoritativeLane {
-        let expects = vec![signals::SERVERS, signals::CHAIN, TTL];
+        let expects = [signals::SERVERS, signals::CHAIN, TTL].into();
         let decl = LaneDecl { subject: Subject::part("authoritative"), server: "servers".into(), expects };
         AuthoritativeLane::new(Net::new(), decl, dns)
     }
@@ -332,7 +332,7 @@ mod tests {
         options.resolvers = vec![gone];
         let seen = look(&mut lane(options.clone())).await;
         assert_eq!(ttl(&seen), Err(Reason::Unreachable));
-        let decl = LaneDecl { subject: Subject::part("r"), server: "r".into(), expects: vec![signals::ANSWER] };
+        let decl = LaneDecl { subject: Subject::part("r"), server: "r".into(), expects: [signals::ANSWER].into() };
         let mut resolver =
             super::super::resolver::ResolverLane { net: Net::new(), decl, dns: options, resolver: Some(gone) };
         let seen = resolver.look(Instant::now() + Duration::from_secs(3)).await;

@@ -13,7 +13,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
-use crate::net::{Net, ServerKey, TlsPolicy, connect, gap_of_io, gap_of_tls};
+use crate::net::{Net, ServerCertificate, ServerKey, TlsPolicy, gap_of_hyper, gap_of_tls};
 use crate::plan::{LaneDecl, SafeText};
 use crate::readiness::{Gap, Reason, Row, Value};
 use crate::systems::{Lane, Look, Looking};
@@ -109,10 +109,10 @@ impl EndpointLane {
         deadline: Instant,
         visit: &mut Visit,
     ) -> Result<(), Gap> {
-        let stream = match connect(addr, deadline).await {
+        let stream = match self.net.connect_at(addr, deadline).await {
             Err(gap) if gap.reason == Reason::Refused => {
                 tokio::time::sleep(REFUSED_AGAIN).await;
-                connect(addr, deadline).await?
+                self.net.connect_at(addr, deadline).await?
             }
             other => other?,
         };
@@ -125,7 +125,7 @@ impl EndpointLane {
                 let secured = tokio_rustls::TlsConnector::from(config).connect(name, stream).await;
                 let secured = secured.map_err(|e| gap_of_tls(&e))?;
                 let leaf = secured.get_ref().1.peer_certificates().and_then(|c| c.first());
-                visit.not_after = leaf.and_then(|c| not_after(c));
+                visit.not_after = leaf.and_then(|c| ServerCertificate::from_der(c).ok()).map(|c| c.not_after);
                 if visit.not_after.is_none() {
                     return Err(Gap::new(Reason::TlsFailed, "the certificate cannot be read"));
                 }
@@ -194,25 +194,6 @@ fn policy(endpoint: &Endpoint) -> TlsPolicy {
     TlsPolicy { accept_any: endpoint.insecure, roots: endpoint.roots.as_ref().map(Into::into), ..TlsPolicy::default() }
 }
 
-/// Until when a certificate is good.
-fn not_after(der: &[u8]) -> Option<DateTime<Utc>> {
-    let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
-    DateTime::from_timestamp(certificate.validity().not_after.timestamp(), 0)
-}
-
-fn gap_of_hyper(e: &hyper::Error, addr: SocketAddr) -> Gap {
-    let io = std::error::Error::source(e).and_then(|s| s.downcast_ref::<std::io::Error>());
-    if e.is_parse() {
-        Gap::new(Reason::Malformed, &format!("{addr}: no HTTP, or a head that is too large"))
-    } else if e.is_incomplete_message() {
-        Gap::new(Reason::Reset, &format!("{addr}: {}", Reason::Reset.words()))
-    } else if let Some(io) = io {
-        gap_of_io(io, addr)
-    } else {
-        Gap::new(Reason::Malformed, &format!("{addr}: {e}"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rcgen::{CertificateParams, KeyPair};
@@ -232,7 +213,7 @@ mod tests {
             decl: LaneDecl {
                 subject: Subject::site(site.clone()),
                 server: "endpoints".into(),
-                expects: vec![signals::ENDPOINTS, signals::EXPIRY],
+                expects: [signals::ENDPOINTS, signals::EXPIRY].into(),
             },
             answer: SiteAnswer { site, addresses: vec!["127.0.0.1".parse().unwrap()], names: vec![] },
             endpoint: serde_json::from_value(endpoint).unwrap(),

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
-use crate::net::{Net, ServerKey, connect, gap_of_io};
+use crate::net::{Net, ServerKey, gap_of_io};
 use crate::readiness::{Gap, Reason};
 
 use super::options::shown;
@@ -49,15 +49,16 @@ pub async fn ask(
     deadline: Instant,
 ) -> Result<Message, Gap> {
     let late = || Gap::new(Reason::TimedOut, &format!("{}: no answer in time", shown(server)));
+    net.admit_at(server)?;
     let key = ServerKey::new(&server.ip().to_string(), server.port());
     let _permit = timeout_at(deadline, net.permit(&key)).await.map_err(|_| late())?;
     let limit = deadline.min(Instant::now() + LONGEST);
-    let first = Exchange::new(server, question, recurse, true)?;
+    let first = Exchange::new(net, server, question, recurse, true)?;
     match timeout_at(limit, first.run(limit)).await {
         Err(_) => Err(late()),
         Ok(Ok(message)) => Ok(message),
         Ok(Err(NoAnswer::Plain)) => {
-            let plain = Exchange::new(server, question, recurse, false)?;
+            let plain = Exchange::new(net, server, question, recurse, false)?;
             match timeout_at(limit, plain.run(limit)).await {
                 Err(_) => Err(late()),
                 Ok(Ok(message)) => Ok(message),
@@ -71,6 +72,7 @@ pub async fn ask(
 }
 
 struct Exchange<'a> {
+    net: &'a Net,
     server: SocketAddr,
     question: &'a Query,
     id: u16,
@@ -79,17 +81,18 @@ struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    fn new(server: SocketAddr, question: &'a Query, recurse: bool, edns: bool) -> Result<Self, Gap> {
+    fn new(net: &'a Net, server: SocketAddr, question: &'a Query, recurse: bool, edns: bool) -> Result<Self, Gap> {
         let mut message = Message::query();
         message.metadata.recursion_desired = recurse;
         message.add_query(question.clone());
         if edns {
             let mut options = Edns::new();
-            options.set_max_payload(PAYLOAD).set_version(0);
+            // Authoritative servers are asked for signatures too: when they expire is judged.
+            options.set_max_payload(PAYLOAD).set_version(0).set_dnssec_ok(!recurse);
             message.set_edns(options);
         }
         let bytes = message.to_vec().map_err(|e| Gap::new(Reason::Bug, &format!("question: {e}")))?;
-        Ok(Self { server, question, id: message.metadata.id, edns, bytes })
+        Ok(Self { net, server, question, id: message.metadata.id, edns, bytes })
     }
 
     async fn run(&self, limit: Instant) -> Result<Message, NoAnswer> {
@@ -171,7 +174,7 @@ impl<'a> Exchange<'a> {
 
     async fn tcp(&self, limit: Instant) -> Result<Message, Gap> {
         let io = |e: std::io::Error| gap_of_io(&e, self.server);
-        let mut stream = connect(self.server, limit).await?;
+        let mut stream = self.net.connect_at(self.server, limit).await?;
         let length = u16::try_from(self.bytes.len()).map_err(|_| Gap::new(Reason::Bug, "question: too long"))?;
         let mut framed = length.to_be_bytes().to_vec();
         framed.extend_from_slice(&self.bytes);

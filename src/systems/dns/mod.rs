@@ -15,6 +15,7 @@ mod report;
 mod resolver;
 pub mod rules;
 pub mod signals;
+mod step;
 
 pub use read::{AUTHORITATIVE, SYSTEM_RESOLVERS};
 
@@ -25,7 +26,7 @@ use schemars::JsonSchema;
 use crate::net::Net;
 use crate::plan::{Area, LaneDecl, Plan, ProbeDecl};
 
-use super::{Lane, ProbeKind, System};
+use super::{KindArea, Lane, Pace, ProbeKind, System};
 use authoritative::AuthoritativeLane;
 use endpoint::EndpointLane;
 use options::{Dns, DnsOptions, shown};
@@ -34,9 +35,17 @@ use resolver::ResolverLane;
 /// The descriptor.
 pub static SYSTEM: System = System {
     name: "dns",
-    probes: &[ProbeKind { name: "dns", area: Area::Dns, schema: DnsOptions::json_schema, read: read::read, open }],
+    probes: &[ProbeKind {
+        name: "dns",
+        area: KindArea::Fixed(Area::Dns),
+        pace: Pace::USUAL,
+        schema: DnsOptions::json_schema,
+        read: read::read,
+        open,
+    }],
     signals: signals::SIGNALS,
     rules: rules::RULES,
+    steps: step::STEPS,
 };
 
 /// Opens the lanes that were declared. Connects nowhere.

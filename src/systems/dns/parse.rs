@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use hickory_proto::op::{Message, MessageType, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 
@@ -177,8 +178,6 @@ pub struct Soa {
     pub zone: Name,
     /// Its serial.
     pub serial: u32,
-    /// How long "no such name" is kept: the lesser of the record's TTL and its minimum (RFC 2308 section 5).
-    pub negative_ttl: Duration,
 }
 
 /// The zone that a name is in, by an answer to a question for its SOA. `None` where the answer does not say: the name is a
@@ -189,14 +188,28 @@ pub fn soa(message: &Message, name: &Name) -> Option<Soa> {
     let mut all = message.answers.iter().filter(|r| r.name == *name);
     let mut above = message.authorities.iter().filter(|r| !alias && r.name.zone_of(name));
     let read = |r: &hickory_proto::rr::Record| match &r.data {
-        RData::SOA(soa) => Some(Soa {
-            zone: r.name.clone(),
-            serial: soa.serial,
-            negative_ttl: Duration::from_secs(u64::from(r.ttl.min(soa.minimum))),
-        }),
+        RData::SOA(soa) => Some(Soa { zone: r.name.clone(), serial: soa.serial }),
         _ => None,
     };
     all.find_map(read).or_else(|| above.find_map(read))
+}
+
+/// When the first of the signatures among a message's answers expires (RFC 4034 section 3.1.5); `None` where there is none.
+/// The time is that of the 136 years around `now`, as the RFC has it.
+#[must_use]
+pub fn signed_until(message: &Message, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let expiry = |r: &hickory_proto::rr::Record| match &r.data {
+        RData::Unknown { code: RecordType::RRSIG, rdata } => {
+            // Type covered, algorithm, labels and original TTL stand before it.
+            let seconds = u32::from_be_bytes(rdata.anything.get(8..12)?.try_into().ok()?);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "serial arithmetic, RFC 1982")]
+            let now32 = now.timestamp() as u32;
+            let ahead = i64::from(seconds.wrapping_sub(now32).cast_signed());
+            DateTime::from_timestamp(now.timestamp().checked_add(ahead)?, 0)
+        }
+        _ => None,
+    };
+    message.answers.iter().filter_map(expiry).min()
 }
 
 /// The names of a zone's servers, with the shortest TTL.

@@ -31,11 +31,16 @@ fn fault(path: &[&str], what: String, right: &str) -> Fault {
     Fault { path: path.iter().map(|p| (*p).to_owned()).collect(), what, right: right.to_owned() }
 }
 
+/// The authoritative servers of a record, as the lane that asks them is named.
+pub(super) fn authorities(record: &str) -> SafeText {
+    SafeText::new(&format!("the authoritative servers of {record}"))
+}
+
 fn lanes(dns: &Dns) -> Vec<LaneDecl> {
     let lane = |subject, server: &str, expects: &[_]| LaneDecl {
         subject,
         server: SafeText::new(server),
-        expects: expects.to_vec(),
+        expects: expects.into(),
     };
     let answers = [TRAFFIC, signals::ANSWER, signals::REPLIES];
     let mut lanes = Vec::new();
@@ -46,8 +51,8 @@ fn lanes(dns: &Dns) -> Vec<LaneDecl> {
         let resolver = shown(*resolver);
         lanes.push(lane(Subject::part(&resolver), &format!("resolver {resolver}"), &answers));
     }
-    let authoritative = format!("the authoritative servers of {}", dns.record);
-    lanes.push(lane(Subject::part(AUTHORITATIVE), &authoritative, &[signals::SERVERS, signals::CHAIN, TTL]));
+    let authoritative = authorities(&dns.record);
+    lanes.push(lane(Subject::part(AUTHORITATIVE), authoritative.as_str(), &[signals::SERVERS, signals::CHAIN, TTL]));
     for answer in dns.answers.iter().filter(|a| dns.visits(&a.site)) {
         let endpoint = format!("the endpoints in {}", answer.site);
         lanes.push(lane(Subject::site(answer.site.clone()), &endpoint, &[signals::ENDPOINTS, signals::EXPIRY]));
@@ -244,7 +249,20 @@ mod tests {
         let id = ProbeId::new(&PlanId::new("shop"), "front-door");
         let (interval, timeout) = (Duration::from_secs(5), Duration::from_secs(3));
         let [home, _] = &sites;
-        read(&ReadContext { id: &id, sites: &sites, home, objectives: &objectives, interval, timeout }, value)
+        let area = crate::plan::Area::Dns;
+        read(
+            &ReadContext {
+                id: &id,
+                strategy: crate::plan::Strategy::WarmStandby,
+                sites: &sites,
+                home,
+                objectives: &objectives,
+                area,
+                interval,
+                timeout,
+            },
+            value,
+        )
     }
 
     fn faults(value: serde_json::Value) -> Vec<String> {

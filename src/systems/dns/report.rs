@@ -105,7 +105,10 @@ fn row(link: &LinkState, server: &str, address: Option<&str>, outcome: (&str, Sa
     let said = |r: &Option<Result<Message, Gap>>| r.as_ref().and_then(|r| r.as_ref().ok()).cloned();
     let (a, aaaa) = (said(a), said(aaaa));
     let authoritative = a.as_ref().or(aaaa.as_ref()).map(|m| m.metadata.authoritative);
-    let answers: usize = a.iter().chain(&aaaa).map(|m| m.answers.len()).sum();
+    let answers: usize =
+        a.iter().chain(&aaaa).flat_map(|m| &m.answers).filter(|r| r.record_type() != RecordType::RRSIG).count();
+    let wall = crate::clock::now().wall;
+    let signed = a.iter().chain(&aaaa).filter_map(|m| parse::signed_until(m, wall)).min();
     let asked_soa = link.zone.as_ref().unwrap_or(&link.name);
     let soa = said(soa).filter(|m| m.metadata.authoritative).and_then(|m| parse::soa(&m, asked_soa));
     Row::default()
@@ -117,7 +120,7 @@ fn row(link: &LinkState, server: &str, address: Option<&str>, outcome: (&str, Sa
         .with("detail", Value::Text(outcome.1))
         .with("aa", authoritative.map_or(Value::Null, Value::Bool))
         .with("serial", soa.as_ref().map_or(Value::Null, |s| Value::Int(i64::from(s.serial))))
-        .with("negative_ttl", soa.as_ref().map_or(Value::Null, |s| Value::Span(Span(s.negative_ttl))))
+        .with("signed_until", signed.map_or(Value::Null, Value::Time))
         .with("answers", Value::Int(i64::try_from(answers).unwrap_or(i64::MAX)))
 }
 

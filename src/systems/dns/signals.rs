@@ -12,8 +12,8 @@ pub const ANSWER: SignalId = SignalId::new("dns.answer");
 pub const REPLIES: SignalId = SignalId::new("dns.replies");
 /// Every authoritative server of every link of the chain: `link` text (the name that was asked for), `zone` text or null,
 /// `server` text, `address` text or null, `outcome` text (`ok`, `no-data`, `not-authoritative`, or the code of a gap's
-/// reason), `detail` text, `aa` bool or null, `serial` int or null, `negative_ttl` span or null (RFC 2308 section 5),
-/// `answers` int.
+/// reason), `detail` text, `aa` bool or null, `serial` int or null, `signed_until` time or null (the first expiry
+/// of the answers' signatures), `answers` int.
 pub const SERVERS: SignalId = SignalId::new("dns.servers");
 /// What the authoritative servers answer, one row per distinct record: `family name type data` text, `ttl` span, `servers`
 /// text (the addresses that say so).

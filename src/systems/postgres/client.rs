@@ -22,7 +22,7 @@ use super::faults::{gap_of, gap_of_io};
 use super::parse::Table;
 use super::stream::{Agreed, Budget, Guarded};
 use super::target::{ChannelBinding, Host, SslMode, Target};
-use crate::net::{self, Net, gap_of_tls};
+use crate::net::{self, Net, ServerCertificate, gap_of_tls};
 use crate::readiness::{Gap, Reason};
 
 /// The most rows that the answers of one look may have.
@@ -35,6 +35,8 @@ pub(super) struct Connection {
     budget: Budget,
     /// Where it leads.
     pub(super) address: std::net::SocketAddr,
+    /// Whether it was asked to be encrypted.
+    encrypted: bool,
     /// Whether the server (or the pooler before it) took our session's settings.
     pub(super) settings_taken: bool,
     /// Its version as `server_version_num`, or the oldest that we know where it does not say.
@@ -65,6 +67,7 @@ pub(super) fn session(statement: Duration) -> [(&'static str, String); 3] {
 
 /// Opens a connection to one host: each of its addresses in turn, each with its share of the time.
 pub(super) async fn open(how: How<'_>, host: &Host) -> Result<Connection, Gap> {
+    how.net.admit(&host.name, Some(host.port))?;
     let addresses = match host.address {
         Some(address) => vec![address],
         None => how.net.addresses(&host.name, how.deadline).await?,
@@ -136,7 +139,7 @@ async fn open_with(
     settings: bool,
 ) -> Result<Connection, Gap> {
     let budget = Budget::new();
-    let tcp = net::connect(address, how.deadline).await?;
+    let tcp = how.net.connect_at(address, how.deadline).await?;
     keep_alive(&tcp, how);
     let stream = if encrypted { encrypt(how, host, tcp, &budget).await? } else { Guarded::plain(tcp, budget.clone()) };
     let mut config = tokio_postgres::Config::new();
@@ -162,7 +165,7 @@ async fn open_with(
     match config.connect_raw(tokio::io::empty(), Agreed(stream)).await {
         Ok((client, driver)) => {
             let version = driver.parameter("server_version").and_then(version_num).unwrap_or(130_000);
-            Ok(Connection { client, driver, budget, address, settings_taken: settings, version })
+            Ok(Connection { client, driver, budget, address, encrypted, settings_taken: settings, version })
         }
         // Poolers refuse startup options (protocol violation); the settings then go with each message.
         Err(e) if settings && e.code().is_some_and(|c| c.code() == "08P01") => {
@@ -175,16 +178,21 @@ async fn open_with(
 /// The request for TLS that opens a connection (PostgreSQL's documentation, "SSLRequest").
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
+/// The request for encryption by GSSAPI that may open a connection instead (PostgreSQL's documentation, "GSSENCRequest").
+const GSS_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 48];
+
 /// Whether the server lets new sessions in: begins a connection, has it answered by a process of its own, and leaves
-/// before saying who it is, which servers do not log.
+/// before saying who it is. It asks for GSSAPI: who leaves after that is not logged, but who leaves after a yes to TLS is,
+/// look after look. What does not know the word, an old pooler, is asked for TLS.
 ///
 /// # Errors
 /// `TimedOut` where it is accepted by the kernel and answered by nobody: the postmaster hangs.
-pub(super) async fn knock(address: std::net::SocketAddr, deadline: Instant) -> Result<(), Gap> {
+pub(super) async fn knock(net: &Net, address: std::net::SocketAddr, deadline: Instant) -> Result<(), Gap> {
     let knocked = async {
-        let mut tcp = net::connect(address, deadline).await?;
-        tcp.write_all(&SSL_REQUEST).await.map_err(|e| gap_of_io(&e))?;
-        match tcp.read_u8().await.map_err(|e| gap_of_io(&e))? {
+        if let Ok(b'G' | b'N') = greet(net.reach(address, deadline).await?, &GSS_REQUEST).await {
+            return Ok(());
+        }
+        match greet(net.reach(address, deadline).await?, &SSL_REQUEST).await? {
             b'S' | b'N' => Ok(()),
             b'E' => Err(Gap::new(Reason::QueryFailed, "the server turns new sessions away: see its log")),
             _ => Err(Gap::new(Reason::Malformed, "the peer does not speak PostgreSQL's protocol")),
@@ -192,6 +200,12 @@ pub(super) async fn knock(address: std::net::SocketAddr, deadline: Instant) -> R
     };
     let silent = || Gap::new(Reason::TimedOut, "new sessions get no answer; those that are open live on");
     tokio::time::timeout_at(deadline, knocked).await.unwrap_or_else(|_| Err(silent()))
+}
+
+/// The one byte that answers a request for encryption.
+async fn greet(mut tcp: TcpStream, request: &[u8]) -> Result<u8, Gap> {
+    tcp.write_all(request).await.map_err(|e| gap_of_io(&e))?;
+    tcp.read_u8().await.map_err(|e| gap_of_io(&e))
 }
 
 /// Asks for TLS (PostgreSQL's documentation, "SSL Session Encryption") and shakes hands.
@@ -216,6 +230,37 @@ async fn encrypt(how: How<'_>, host: &Host, mut tcp: TcpStream, budget: &Budget)
     let stream =
         connect.connect(tcp).await.map_err(|e| if net::is_tls(&e) { gap_of_tls(&e) } else { gap_of_io(&e) })?;
     Ok(Guarded::tls(stream, budget.clone()))
+}
+
+/// The certificate that a host shows, at the first of its addresses; `None` where it offers no TLS. Ends right after the
+/// handshake, before saying who asks.
+pub(super) async fn certificate(
+    net: &Net,
+    target: &Target,
+    host: &Host,
+    deadline: Instant,
+) -> Result<Option<ServerCertificate>, Gap> {
+    let address = match host.address {
+        Some(address) => address,
+        None => match net.addresses(&host.name, deadline).await?.first() {
+            Some(address) => *address,
+            None => return Err(Gap::new(Reason::Unreachable, &format!("{}: no address", host.name))),
+        },
+    };
+    net.admit(&host.name, Some(host.port))?;
+    let mut tcp = net.connect_at((address, host.port).into(), deadline).await?;
+    tcp.write_all(&SSL_REQUEST).await.map_err(|e| gap_of_io(&e))?;
+    if tcp.read_u8().await.map_err(|e| gap_of_io(&e))? != b'S' {
+        return Ok(None);
+    }
+    let config = net.tls(&target.tls).await?;
+    let name = if host.name.is_empty() { "localhost" } else { &host.name };
+    let name = rustls::pki_types::ServerName::try_from(name.to_owned())
+        .map_err(|e| Gap::new(Reason::TlsFailed, &format!("{name}: {e}")))?;
+    let connecting = tokio_rustls::TlsConnector::from(config).connect(name, tcp);
+    let stream = connecting.await.map_err(|e| if net::is_tls(&e) { gap_of_tls(&e) } else { gap_of_io(&e) })?;
+    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    shown.map(|der| ServerCertificate::from_der(der)).transpose()
 }
 
 /// Lets the kernel give up a silent peer between two looks. What it does not take is no reason to fail.
@@ -250,6 +295,8 @@ pub(super) struct Told {
     pub(super) failed: Option<tokio_postgres::Error>,
     /// When the first statement that gave rows was complete.
     pub(super) first: Option<crate::plan::Now>,
+    /// What the server warned of last: a commit whose wait for a standby was cut short is told so, and by nothing else.
+    pub(super) warned: Option<crate::plan::SafeText>,
 }
 
 impl Told {
@@ -262,6 +309,25 @@ impl Told {
 }
 
 impl Connection {
+    /// Says goodbye, so that the server has nothing to log, and closes. May wait for a peer that is gone.
+    pub(super) async fn close(self) {
+        let Self { client, mut driver, .. } = self;
+        drop(client);
+        // What the server says meanwhile is nobody's answer.
+        while let Some(Ok(_)) = std::future::poll_fn(|cx| driver.poll_message(cx)).await {}
+    }
+
+    /// Asks the server to give up what this connection waits for (PostgreSQL's documentation, "Canceling Requests in
+    /// Progress"): over a connection of its own, and without an answer.
+    pub(super) async fn cancel(&mut self, how: How<'_>, host: &Host) -> Result<(), Gap> {
+        let tcp = how.net.connect_at(self.address, how.deadline).await?;
+        let budget = Budget::new();
+        let stream =
+            if self.encrypted { encrypt(how, host, tcp, &budget).await? } else { Guarded::plain(tcp, budget.clone()) };
+        let token = self.client.cancel_token();
+        token.cancel_query_raw(tokio::io::empty(), Agreed(stream)).await.map_err(|e| gap_of(&e))
+    }
+
     /// A new look begins: its answers may bring so many bytes again.
     pub(super) fn renew(&self) {
         self.budget.renew();
@@ -318,7 +384,8 @@ async fn drive(
     asking: impl Future<Output = Result<Told, Gap>>,
 ) -> Result<Told, Gap> {
     let mut asking = pin!(asking);
-    std::future::poll_fn(|cx| {
+    let mut warned = None;
+    let told = std::future::poll_fn(|cx| {
         loop {
             if let Poll::Ready(told) = asking.as_mut().poll(cx) {
                 return Poll::Ready(told);
@@ -326,7 +393,13 @@ async fn drive(
             let ended = match Pin::new(&mut *driver).poll_message(cx) {
                 // What was read just now may have completed the answer.
                 Poll::Pending => return asking.as_mut().poll(cx),
-                // Notices and notifications say nothing that a look asks for.
+                Poll::Ready(Some(Ok(tokio_postgres::AsyncMessage::Notice(notice)))) => {
+                    if notice.parsed_severity() == Some(tokio_postgres::error::Severity::Warning) {
+                        warned = Some(crate::plan::SafeText::new(notice.message()));
+                    }
+                    continue;
+                }
+                // Notifications say nothing that anybody asks for.
                 Poll::Ready(Some(Ok(_))) => continue,
                 Poll::Ready(Some(Err(e))) => Some(e),
                 Poll::Ready(None) => None,
@@ -343,7 +416,8 @@ async fn drive(
             };
         }
     })
-    .await
+    .await?;
+    Ok(Told { warned, ..told })
 }
 
 #[cfg(test)]

@@ -113,7 +113,8 @@ impl Params {
         let text = text.trim();
         match text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://")) {
             Some(rest) => Self::from_url(rest),
-            None if text.contains("://") => {
+            // Another program's URL; in pairs, "://" may stand in a value.
+            None if text.split_once("://").is_some_and(|(scheme, _)| !scheme.contains(['=', ' '])) => {
                 fault("not a PostgreSQL address", "postgres://user@host:5432/database, or host=... dbname=... user=...")
             }
             None => Self::from_pairs(text),

@@ -1,12 +1,15 @@
 //! From the options of a `postgres` probe to its lanes, or to everything that is wrong with them.
 
+pub(super) mod check;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::conninfo::Params;
-use super::options::{Mode, PostgresOptions};
+use super::options::{ConnText, Mode, PostgresOptions, Sequences};
 use super::target::{Found, Target};
 use super::{parse, signals};
-use crate::plan::{LaneDecl, SafeText, SiteId, Span, Subject};
+use crate::plan::{LaneDecl, SafeText, SignalId, SiteId, Span, Strategy, Subject};
 use crate::systems::{Declared, Fault, ReadContext};
 
 fn fault(path: &[&str], what: impl Into<String>, right: impl Into<String>) -> Fault {
@@ -21,11 +24,20 @@ pub(super) fn read(context: &ReadContext<'_>, value: serde_json::Value) -> Resul
     let options: PostgresOptions =
         serde_json::from_value(value).map_err(|e| vec![fault(&[], e.to_string(), "the keys of a postgres probe")])?;
     let mut faults = Vec::new();
-    let lanes = lanes(context, &options, &mut faults);
+    let expects = match options.mode {
+        Mode::Replicating => parse::expected().into_iter().chain([signals::ACCEPTS]).collect(),
+        Mode::Logical => parse::logical::expected().into_iter().chain([signals::ACCEPTS]).collect(),
+        Mode::Restored => signals::RESTORED.iter().map(|s| s.id.clone()).collect(),
+    };
+    let lanes = site_lanes(context, &options.at, expects, &mut faults);
     sites(context, &options, &mut faults);
     match options.mode {
         Mode::Replicating => replicating(context, &options, &mut faults),
         Mode::Restored => restored(&options, &mut faults),
+        Mode::Logical => logical(context, &options, &mut faults),
+    }
+    if options.mode != Mode::Logical {
+        only_logical(&options, &mut faults);
     }
     if !faults.is_empty() {
         return Err(faults);
@@ -34,10 +46,16 @@ pub(super) fn read(context: &ReadContext<'_>, value: serde_json::Value) -> Resul
     Ok(Declared { options: Arc::new(options), lanes, secrets })
 }
 
-fn lanes(context: &ReadContext<'_>, options: &PostgresOptions, faults: &mut Vec<Fault>) -> Vec<LaneDecl> {
+/// One lane for each site's server.
+fn site_lanes(
+    context: &ReadContext<'_>,
+    at: &BTreeMap<String, ConnText>,
+    expects: Arc<[SignalId]>,
+    faults: &mut Vec<Fault>,
+) -> Vec<LaneDecl> {
     let mut lanes = Vec::new();
     let mut taken: Vec<(String, String)> = Vec::new();
-    for (site, text) in &options.at {
+    for (site, text) in at {
         let checked = text.params().and_then(|params| {
             // What the environment may still give is no fault here.
             let found = Found { user: Some("somebody".to_owned()), ..Found::default() };
@@ -64,10 +82,7 @@ fn lanes(context: &ReadContext<'_>, options: &PostgresOptions, faults: &mut Vec<
         lanes.push(LaneDecl {
             subject: Subject::site(SiteId::new(site)),
             server: SafeText::new(&params.server()),
-            expects: match options.mode {
-                Mode::Replicating => parse::expected().into_iter().chain([signals::ACCEPTS]).collect(),
-                Mode::Restored => signals::RESTORED.iter().map(|s| s.id.clone()).collect(),
-            },
+            expects: expects.clone(),
         });
     }
     // Home first: the order in which people think of them.
@@ -76,14 +91,8 @@ fn lanes(context: &ReadContext<'_>, options: &PostgresOptions, faults: &mut Vec<
 }
 
 fn sites(context: &ReadContext<'_>, options: &PostgresOptions, faults: &mut Vec<Fault>) {
-    let names: Vec<&str> = context.sites.iter().map(SiteId::as_str).collect();
-    for (key, site) in
-        options.at.keys().map(|s| ("at", s)).chain(options.standby_names.keys().map(|s| ("standby_names", s)))
-    {
-        if !names.contains(&site.as_str()) {
-            faults.push(fault(&[key, site], format!("no site \"{site}\" in this plan"), names.join(", ")));
-        }
-    }
+    sites_of(context, "at", options.at.keys(), faults);
+    sites_of(context, "standby_names", options.standby_names.keys(), faults);
     if options.at.is_empty() {
         faults.push(fault(&["at"], "no server", "at = { site = \"postgres://...\" }"));
     }
@@ -92,12 +101,29 @@ fn sites(context: &ReadContext<'_>, options: &PostgresOptions, faults: &mut Vec<
     }
 }
 
+/// Keys that are sites must be the plan's.
+fn sites_of<'k>(
+    context: &ReadContext<'_>,
+    key: &str,
+    sites: impl Iterator<Item = &'k String>,
+    faults: &mut Vec<Fault>,
+) {
+    let names: Vec<&str> = context.sites.iter().map(SiteId::as_str).collect();
+    for site in sites {
+        if !names.contains(&site.as_str()) {
+            faults.push(fault(&[key, site], format!("no site \"{site}\" in this plan"), names.join(", ")));
+        }
+    }
+}
+
 fn replicating(context: &ReadContext<'_>, options: &PostgresOptions, faults: &mut Vec<Fault>) {
-    if options.at.len() == 1 {
+    // What comes up from backups has a primary, and no standby.
+    let alone = context.strategy == Strategy::BackupRestore && options.at.keys().all(|s| s == context.home.as_str());
+    if options.at.len() == 1 && !alone {
         faults.push(fault(
             &["at"],
             "one server cannot replicate to itself",
-            "a server for each of two sites, or mode = \"restored\"",
+            "a server for each of two sites, or mode = \"restored\"; one at home where the strategy is backup-restore",
         ));
     }
     if options.freshness_query.is_some() {
@@ -107,12 +133,55 @@ fn replicating(context: &ReadContext<'_>, options: &PostgresOptions, faults: &mu
             "mode = \"restored\", or leave it out",
         ));
     }
+    often_enough(context, faults);
+}
+
+/// A loss must be seen before it is too large.
+fn often_enough(context: &ReadContext<'_>, faults: &mut Vec<Fault>) {
     let rpo = context.objectives.rpo.0;
     let slowest = context.interval.saturating_add(context.timeout);
     if !rpo.is_zero() && slowest > rpo / 2 {
         let what =
             format!("interval and timeout together are {}, more than half the RPO of {}", Span(slowest), Span(rpo));
         faults.push(fault(&["interval"], what, format!("at most {} together", Span(rpo / 2))));
+    }
+}
+
+fn logical(context: &ReadContext<'_>, options: &PostgresOptions, faults: &mut Vec<Fault>) {
+    if options.at.len() == 1 {
+        faults.push(fault(
+            &["at"],
+            "one server cannot replicate to itself",
+            "the publisher's site and the subscriber's",
+        ));
+    }
+    for (key, given) in [
+        ("freshness_query", options.freshness_query.is_some()),
+        ("apply_delay", options.apply_delay.is_some()),
+        ("standby_names", !options.standby_names.is_empty()),
+    ] {
+        if given {
+            faults.push(fault(&[key], "says nothing in logical replication", "leave it out"));
+        }
+    }
+    for (at, pattern) in options.unreplicated.iter().enumerate() {
+        if globset::Glob::new(pattern).is_err() || !pattern.contains('.') {
+            let what = format!("\"{pattern}\" names no tables");
+            faults.push(fault(&["unreplicated", &at.to_string()], what, "schema.table, such as \"audit.*\""));
+        }
+    }
+    often_enough(context, faults);
+}
+
+fn only_logical(options: &PostgresOptions, faults: &mut Vec<Fault>) {
+    for (key, given) in [
+        ("subscriptions", !options.subscriptions.is_empty()),
+        ("unreplicated", !options.unreplicated.is_empty()),
+        ("sequences", options.sequences != Sequences::default()),
+    ] {
+        if given {
+            faults.push(fault(&[key], "only logical replication has it", "mode = \"logical\", or leave it out"));
+        }
     }
 }
 
@@ -136,7 +205,7 @@ fn restored(options: &PostgresOptions, faults: &mut Vec<Fault>) {
 
 /// Whether a text is one query: begins with SELECT or WITH, and ends at the first semicolon that stands outside of
 /// quotes and comments. The server holds it to reading: it runs in a read-only transaction.
-fn one_query(text: &str) -> Result<(), &'static str> {
+pub(super) fn one_query(text: &str) -> Result<(), &'static str> {
     let mut depth = 0_i32;
     let mut first = String::new();
     let mut word_over = false;
@@ -175,6 +244,10 @@ fn one_query(text: &str) -> Result<(), &'static str> {
             rest = rest.get(c.len_utf8()..).unwrap_or_default();
             continue;
         };
+        // What ends the statement is cut off at the end of the text, and nowhere else.
+        if ended {
+            return Err("something after the semicolon");
+        }
         word_over = word_over || !first.is_empty();
         rest = skipped;
     }

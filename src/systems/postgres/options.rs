@@ -1,5 +1,8 @@
 //! The options of `kind = "postgres"`.
 
+pub mod check;
+pub mod steps;
+
 use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,6 +25,19 @@ pub enum Mode {
     Replicating,
     /// By restoring dumps; how fresh it is, its own content says.
     Restored,
+    /// By logical replication: the subscriptions of one site's database to publications of the other's.
+    Logical,
+}
+
+/// How a logical subscriber's sequences are kept: logical replication does not carry them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sequences {
+    /// A job of yours keeps them ahead: one that is behind is degraded.
+    #[default]
+    KeptAhead,
+    /// The failover sets them, before anything writes: one that is behind is shown at the gate and among what is lost.
+    SetAtFailover,
 }
 
 /// A connection string. It may hold a password, so it prints and serialises without.
@@ -114,6 +130,15 @@ pub struct PostgresOptions {
     /// name; else by address.
     #[serde(default)]
     pub standby_names: BTreeMap<String, String>,
+    /// For `logical`: the subscriptions that count. Without it: every one of the database.
+    #[serde(default)]
+    pub subscriptions: Vec<String>,
+    /// For `logical`: tables that need not be replicated, as `schema.table`, where `*` stands for anything.
+    #[serde(default)]
+    pub unreplicated: Vec<String>,
+    /// For `logical`: how the subscriber's sequences are kept.
+    #[serde(default)]
+    pub sequences: Sequences,
 }
 
 impl PostgresOptions {

@@ -1,5 +1,11 @@
 //! From the rows of an answer to observed values.
 
+pub mod check;
+pub mod hba;
+pub mod logical;
+pub mod sequences;
+pub mod server;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
@@ -196,6 +202,7 @@ pub fn replicating(answers: &Answers, asked: Now, answered: Now) -> Vec<Observed
     put(s::SETTINGS, table(Ask::Settings).and_then(|t| settings(t, head.settings)));
     let activity = table(Ask::Activity).and_then(one);
     put(s::SESSIONS, seeing(activity.clone().and_then(|c| c.int(0)).map(|n| or_null(n, Value::Int))));
+    put(s::STARTED, seeing(activity.clone().and_then(|c| c.time(3)).map(|t| or_null(t, Value::Time))));
     put(s::SYNC_WAITS, seeing(activity.and_then(sync_waits)));
     put(s::ARCHIVER, table(Ask::Archiver).and_then(one).and_then(|c| archiver(c, table(Ask::ArchiveReady).ok())));
     put(
@@ -216,6 +223,7 @@ pub fn replicating(answers: &Answers, asked: Now, answered: Now) -> Vec<Observed
     };
     put(s::COLLATIONS, collations);
     by_their_clock(&mut out, &common::LAST_COMMIT, c);
+    by_their_clock(&mut out, &s::STARTED, c);
     out
 }
 
@@ -266,10 +274,10 @@ fn rows(table: &Table, mut read: impl FnMut(Cells<'_>) -> Result<Row, Gap>) -> R
     table.iter().map(|row| read(Cells(row))).collect::<Result<_, _>>().map(Value::Rows)
 }
 
-fn texts(c: Cells<'_>, names: &[&str]) -> Result<Row, Gap> {
+fn texts(c: Cells<'_>, names: &[&'static str]) -> Result<Row, Gap> {
     let mut row = Row::default();
     for (at, name) in names.iter().enumerate() {
-        row = row.with(name, text_value(c.text(at)?));
+        row = row.with(*name, text_value(c.text(at)?));
     }
     Ok(row)
 }

@@ -3,6 +3,8 @@
 //! The role of a server may change between two looks. Statements are the same for both roles: what errors on the other
 //! role stands behind a CASE on `pg_is_in_recovery()`, which is volatile and so is asked before each use.
 
+pub mod logical;
+
 /// One statement of a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ask {
@@ -36,6 +38,8 @@ pub enum Ask {
     Collations,
     /// `pg_ls_archive_statusdir()`, which needs `pg_monitor`: last, because an error ends the message.
     ArchiveReady,
+    /// One of those that logical replication adds.
+    Logical(logical::Ask),
 }
 
 /// The statements of a look at a replicating server, in the order in which they are sent.
@@ -95,6 +99,7 @@ pub const SETTINGS: &[&str] = &[
     "wal_log_hints",
     "wal_receiver_status_interval",
     "wal_receiver_timeout",
+    "wal_retrieve_retry_interval",
     "wal_segment_size",
     "wal_sender_timeout",
 ];
@@ -111,11 +116,13 @@ impl Ask {
     pub const fn columns(self) -> usize {
         match self {
             Self::Head => 15,
+            Self::Logical(ask) => ask.columns(),
             Self::Control => 3,
+            Self::Activity => 4,
             Self::Receiver | Self::Archiver => 8,
             Self::Senders => 10,
             Self::Slots => 11,
-            Self::Activity | Self::Collations => 3,
+            Self::Collations => 3,
             Self::Settings | Self::Overrides | Self::Extensions => 2,
             Self::Conflicts | Self::Unlogged | Self::Subscriptions | Self::ArchiveReady => 1,
         }
@@ -125,6 +132,7 @@ impl Ask {
     #[must_use]
     pub fn sql(self, version: i64) -> Option<String> {
         let text = match self {
+            Self::Logical(ask) => return ask.sql(version),
             Self::Head => {
                 let pause = if version >= 140_000 {
                     "pg_get_wal_replay_pause_state()"
@@ -187,7 +195,8 @@ impl Ask {
             Self::Activity => {
                 "SELECT count(*) FILTER (WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()), \
                  count(*) FILTER (WHERE wait_event = 'SyncRep'), \
-                 extract(epoch FROM clock_timestamp() - min(query_start) FILTER (WHERE wait_event = 'SyncRep')) \
+                 extract(epoch FROM clock_timestamp() - min(query_start) FILTER (WHERE wait_event = 'SyncRep')), \
+                 extract(epoch FROM max(backend_start) FILTER (WHERE backend_type IN ('walwriter', 'startup'))) \
                  FROM pg_stat_activity"
             }
             Self::Archiver => {
@@ -228,6 +237,13 @@ impl Ask {
         };
         Some(text.to_owned())
     }
+}
+
+/// The statement of a `sql-check`: the type of its query's first column, then every column, of two rows at most.
+#[must_use]
+pub fn check(query: &str) -> String {
+    let query = query.trim().trim_end_matches(';');
+    format!("SELECT pg_typeof(q.lifeboat_value)::text, q.* FROM ({query}\n) AS q(lifeboat_value) LIMIT 2")
 }
 
 /// The statement that dates a restored database: its freshness query's one value, and that value's type.

@@ -1,6 +1,9 @@
 //! What a look at a PostgreSQL server reads. Every signal is expected at every look of its lane; what does not apply to
 //! the server's role or version is read as `NotApplicable`, what the role may not see as the gap `NoPrivilege`.
 
+pub mod check;
+pub mod logical;
+
 use crate::plan::SignalId;
 use crate::readiness::signals::{
     EXPOSURE, FLUSHED, FRESH_AS_OF, INSTANCE, LAST_COMMIT, RECEIVED, REPLAYED, SYSTEM_ID, Signal, TIMELINE, WRITABLE,
@@ -11,6 +14,10 @@ pub const VERSION: SignalId = SignalId::new("postgres.version");
 /// How far the server's clock is ahead of ours, in seconds; negative when it is behind. From `clock_timestamp()` against
 /// the middle of the look; as exact as half a round trip.
 pub const SKEW: SignalId = SignalId::new("postgres.skew");
+/// Since when the server has been what it is: on a primary the start of its WAL writer, which begins when recovery is over
+/// (after a restart, after the crash of a backend, and with a promotion); on a standby the start of its replay. Dated by the
+/// server's own clock; null where it shows neither process.
+pub const STARTED: SignalId = SignalId::new("postgres.started");
 /// `pg_stat_replication`, one row per *physical* sender: `application_name` text, `client_addr` text or null, `state`
 /// text, `sync_state` text, `sent_lsn write_lsn flush_lsn replay_lsn` lsn or null, `reply_age` span or null, `up_for` span.
 /// On standbys too (cascading).
@@ -57,8 +64,9 @@ pub const SESSIONS: SignalId = SignalId::new("postgres.sessions");
 /// keeps its old sessions alive, and nobody who reconnects gets in.
 pub const ACCEPTS: SignalId = SignalId::new("postgres.accepts");
 
-/// Every signal of a replicating server, with unit and meaning.
-pub const SIGNALS: &[Signal] = &[
+/// A list that begins with every signal of a replicating server.
+macro_rules! beginning_with_replicating {
+    ($($more:expr),*) => { &[
     Signal::new(WRITABLE, "yes/no", "the server is not in recovery, so it takes writes"),
     Signal::new(FLUSHED, "lsn", "the primary's flush position"),
     Signal::new(RECEIVED, "lsn", "the greater of the standby's receive and replay positions"),
@@ -68,7 +76,8 @@ pub const SIGNALS: &[Signal] = &[
     Signal::new(INSTANCE, "text", "which running server answered: address, port and start time"),
     Signal::new(LAST_COMMIT, "time", "commit time of the last replayed transaction"),
     Signal::new(VERSION, "count", "server_version_num"),
-    Signal::charted(SKEW, "s", "how far the server's clock is ahead of ours"),
+    Signal::new(SKEW, "s", "how far the server's clock is ahead of ours"),
+    Signal::new(STARTED, "time", "since when the server takes writes, or replays"),
     Signal::new(SENDERS, "rows", "pg_stat_replication, physical"),
     Signal::new(SLOTS, "rows", "pg_replication_slots"),
     Signal::new(RECEIVER, "rows", "pg_stat_wal_receiver"),
@@ -80,18 +89,29 @@ pub const SIGNALS: &[Signal] = &[
     Signal::new(ARCHIVER, "rows", "pg_stat_archiver"),
     Signal::new(COLLATIONS, "rows", "databases whose collation version differs from the system's"),
     Signal::new(MISSING_EXTENSIONS, "rows", "installed extensions whose files this host lacks"),
-    Signal::charted(UNLOGGED, "count", "unlogged tables"),
+    Signal::new(UNLOGGED, "count", "unlogged tables"),
     Signal::new(SUBSCRIPTIONS, "rows", "enabled subscriptions"),
-    Signal::charted(CONFLICTS, "count", "queries cancelled by recovery conflicts"),
-    Signal::charted(SESSIONS, "count", "client sessions"),
+    Signal::new(CONFLICTS, "count", "queries cancelled by recovery conflicts"),
+    Signal::new(SESSIONS, "count", "client sessions"),
     Signal::new(ACCEPTS, "yes/no", "the server lets new sessions in"),
     Signal::charted(EXPOSURE, "s", "upper bound of what would be lost"),
-];
+        $($more),*
+    ] };
+}
+
+/// Every signal of a replicating server, with unit and meaning.
+pub const SIGNALS: &[Signal] = beginning_with_replicating!();
+
+/// Those, and what other modes and kinds add to what is drawn.
+pub const ALL: &[Signal] = beginning_with_replicating!(
+    Signal::charted(logical::LAG, "bytes", "log that the subscriber has not confirmed"),
+    Signal::charted(check::NUMBER, "count", "what the query gave, as a number")
+);
 
 /// The signals of a database that is restored from dumps.
 pub const RESTORED: &[Signal] = &[
     Signal::new(FRESH_AS_OF, "time", "the newest change that the database holds, by its own content"),
     Signal::new(VERSION, "count", "server_version_num"),
-    Signal::charted(SKEW, "s", "how far the server's clock is ahead of ours"),
+    Signal::new(SKEW, "s", "how far the server's clock is ahead of ours"),
     Signal::new(ACCEPTS, "yes/no", "the server lets new sessions in"),
 ];

@@ -2,11 +2,14 @@
 
 use crate::app::App;
 use crate::app::board::{Ages, Face, face, height};
-use crate::plan::{Area, Now};
+use crate::app::event::Spot;
+use crate::app::guided::Known;
+use crate::plan::{Area, Now, Span};
 use crate::readiness::{PlanStatus, Situation, Verdict};
 use crate::tui::frame::Drawn;
 use crate::tui::theme::{Role, glyph};
 use crate::tui::widgets::pen::Pen;
+use crate::tui::widgets::text::{width, wrap};
 
 /// Columns by the width of the screen; zero where a column is left out.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +26,8 @@ struct Columns {
 }
 
 const MARK: u16 = 2;
+/// Most lines that the selected plan's reason takes below the plans.
+const MOST_SPOKEN: usize = 3;
 
 fn columns(cols: u16) -> Columns {
     let full = cols >= 132;
@@ -67,12 +72,14 @@ pub fn draw(pen: &mut Pen<'_>, app: &App, ages: &Ages, drawn: &mut Drawn) {
     let mut y = 1;
     let mut below = 0;
     for (index, status) in view.shown.iter().enumerate().skip(view.top) {
-        let h = height(status, cols) as u16;
+        let run = app.runs.open_of(&status.plan.id);
+        let h = height(status, cols, run.is_some()) as u16;
         if y + h > rows + 1 {
             below = view.shown.len() - index;
             break;
         }
         drawn.formatted += 1;
+        drawn.spots.push((pen.place(0, y, cols, h), Spot::Plan(status.plan.id.clone())));
         let mut row = pen.part(0, y, cols, h);
         let selected = cursor == Some(index);
         if selected {
@@ -80,12 +87,20 @@ pub fn draw(pen: &mut Pen<'_>, app: &App, ages: &Ages, drawn: &mut Drawn) {
                 row.put(0, line, "▌", 1, Role::Accent);
             }
         }
-        draw_row(&mut row, status, &c, ages, selected);
+        draw_row(&mut row, status, run, &c, ages, selected);
         y += h;
     }
     if let Some(status) = cursor.and_then(|at| view.shown.get(at)).filter(|_| spoken > 0) {
-        let text = selected_in_full(status);
-        pen.put(1, pen.rows().saturating_sub(1), &text, cols.saturating_sub(2), Role::Dim);
+        // Over the rows that no plan needs: a reason that is cut off is none.
+        let lines = wrap(&selected_in_full(status, cols), usize::from(cols.saturating_sub(2)));
+        let room = usize::from(pen.rows().saturating_sub(y)).clamp(1, MOST_SPOKEN);
+        let shown = lines.len().min(room);
+        for (n, text) in lines.iter().take(shown).enumerate() {
+            // The last line that there is room for is cut where more would follow.
+            let rest = if n + 1 == shown { lines.get(n..).unwrap_or_default().join(" ") } else { text.clone() };
+            let at = pen.rows().saturating_sub(u16::try_from(shown - n).unwrap_or(1));
+            pen.put(1, at, &rest, cols.saturating_sub(2), Role::Dim);
+        }
     }
     // How much there is above and below goes over the column heads: no row of its own.
     let mut more = String::new();
@@ -104,10 +119,16 @@ pub fn draw(pen: &mut Pen<'_>, app: &App, ages: &Ages, drawn: &mut Drawn) {
     pen.put_right(cols.saturating_sub(1), 0, &more, Role::Accent);
 }
 
-/// The selected plan's reason, over the whole width.
-fn selected_in_full(status: &PlanStatus) -> String {
+/// The selected plan's reason, and of one in trouble the gate, where its row is too narrow for that.
+fn selected_in_full(status: &PlanStatus, cols: u16) -> String {
     let face = face(status);
-    if face.why.is_empty() { String::new() } else { format!("{}: {}", status.plan.id, face.why) }
+    let cut = !face.failover.is_empty() && width(&face.failover) + 14 > usize::from(cols.saturating_sub(MARK));
+    match (face.why.is_empty(), cut) {
+        (true, false) => String::new(),
+        (false, false) => format!("{}: {}", status.plan.id, face.why),
+        (true, true) => format!("{}: failover: {}", status.plan.id, face.failover),
+        (false, true) => format!("{}: failover: {}. {}", status.plan.id, face.failover, face.why),
+    }
 }
 
 fn heads(pen: &mut Pen<'_>, c: &Columns) {
@@ -131,7 +152,7 @@ fn heads(pen: &mut Pen<'_>, c: &Columns) {
     head("WHY", 3);
 }
 
-fn draw_row(pen: &mut Pen<'_>, status: &PlanStatus, c: &Columns, ages: &Ages, selected: bool) {
+fn draw_row(pen: &mut Pen<'_>, status: &PlanStatus, run: Option<&Known>, c: &Columns, ages: &Ages, selected: bool) {
     let face = face(status);
     let name = if selected { Role::Selected } else { Role::Plain };
     let mut x = MARK;
@@ -146,6 +167,14 @@ fn draw_row(pen: &mut Pen<'_>, status: &PlanStatus, c: &Columns, ages: &Ages, se
         pen.put(after + 1, 0, glyph(Verdict::NotReady), 1, Role::NotReady);
     }
     x += c.active + 1;
+    if let Some(known) = run {
+        run_open(pen, x, known, ages);
+        if let Some(situation) = &face.situation {
+            let at = pen.put(MARK + 2, 1, situation, u16::MAX, Role::NotReady);
+            pen.put(at + 3, 1, &format!("failover: {}", face.failover), u16::MAX, Role::Plain);
+        }
+        return;
+    }
     if let Some(situation) = &face.situation {
         trouble(pen, x, status, &face, situation, ages);
         return;
@@ -220,6 +249,24 @@ fn age(status: &PlanStatus, face: &Face, ages: &Ages) -> Option<String> {
     let finding = status.why().filter(|_| face.readiness.is_some())?;
     let quiet = finding.probe.as_ref().and_then(|id| status.plan.probe(id)).map_or(60, |p| p.interval.0.as_secs() * 2);
     finding.oldest().and_then(|at| ages.beyond(at, std::time::Duration::from_secs(quiet)))
+}
+
+/// An open run leads: whose it is, and at which step. The clock is coarse here; the run's own screen has seconds.
+fn run_open(pen: &mut Pen<'_>, x: u16, known: &Known, ages: &Ages) {
+    let state = &known.state;
+    let kind = state.opened.kind;
+    let role = if known.gives_way() && kind.is_real() { Role::NotReady } else { Role::Accent };
+    let at = pen.put(x, 0, "RUN OPEN", u16::MAX, role);
+    let alone = if known.lives == Some(false) { "  NO RUNNER" } else { "" };
+    let text = format!("{kind} by {}: {}{alone}", state.opened_by.user, known.line());
+    let since = known.since_t0(ages.now());
+    let coarse = Span(since).coarse();
+    ages.wake(crate::plan::BootTime(ages.now().boot.0 + std::time::Duration::from_secs(5)));
+    let clock = format!("T0 + {coarse}");
+    let right = pen.cols().saturating_sub(1);
+    let room = right.saturating_sub(at + 3 + u16::try_from(clock.len()).unwrap_or(0));
+    pen.put(at + 2, 0, &text, room, Role::Selected);
+    pen.put_right(right, 0, &clock, Role::Dim);
 }
 
 /// Situation and gate lead; readiness that is gone does not.

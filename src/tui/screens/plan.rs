@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::app::board::{Ages, face, gate, looking};
+use crate::app::event::Spot;
 use crate::app::update::in_order;
 use crate::app::view::FindingId;
 use crate::plan::{Now, Span};
@@ -32,12 +33,12 @@ pub fn draw(pen: &mut Pen<'_>, app: &App, status: &PlanStatus, ages: &Ages, draw
     let rest = rows.saturating_sub(y);
     if cols >= WIDE {
         let left = (cols * 2 / 5).clamp(40, 76);
-        list(&mut pen.part(0, y, left, rest), app, status, ages);
+        list(&mut pen.part(0, y, left, rest), app, status, ages, drawn);
         pen.part(left, y, 1, rest).upright(0);
         details(&mut pen.part(left + 2, y, cols.saturating_sub(left + 3), rest), app, status, ages, drawn);
     } else {
         let above = (rest * 2 / 5).max(3).min(u16::try_from(status.findings.len() + 5).unwrap_or(u16::MAX));
-        list(&mut pen.part(0, y, cols, above), app, status, ages);
+        list(&mut pen.part(0, y, cols, above), app, status, ages, drawn);
         pen.part(0, y + above, cols, 1).rule(0);
         let below = rest.saturating_sub(above + 1);
         details(&mut pen.part(1, y + above + 1, cols.saturating_sub(2), below), app, status, ages, drawn);
@@ -104,7 +105,7 @@ enum Row {
 }
 
 /// The findings by area; only the rows that fit are formatted.
-fn list(pen: &mut Pen<'_>, app: &App, status: &PlanStatus, ages: &Ages) {
+fn list(pen: &mut Pen<'_>, app: &App, status: &PlanStatus, ages: &Ages, drawn: &mut Drawn) {
     let ids = FindingId::all(&status.findings);
     let mut rows = Vec::new();
     let mut cursor = 0;
@@ -137,6 +138,9 @@ fn list(pen: &mut Pen<'_>, app: &App, status: &PlanStatus, ages: &Ages) {
             Row::Finding(index) => {
                 let Some(f) = status.findings.get(*index) else { continue };
                 let selected = place == cursor;
+                if let Some(id) = ids.get(*index) {
+                    drawn.spots.push((pen.place(0, y, pen.cols(), 1), Spot::Finding(id.clone())));
+                }
                 if selected {
                     pen.put(0, y, "▌", 1, Role::Accent);
                 }
@@ -166,6 +170,7 @@ fn quiet(status: &PlanStatus, finding: &Finding) -> std::time::Duration {
 
 fn details(pen: &mut Pen<'_>, app: &App, status: &PlanStatus, ages: &Ages, drawn: &mut Drawn) {
     let cells = usize::from(pen.cols());
+    drawn.spots.push((pen.place(0, 0, pen.cols(), pen.rows()), Spot::Details));
     let ids = FindingId::all(&status.findings);
     let selected = ids.iter().position(|id| Some(id) == app.view.finding.as_ref()).and_then(|i| status.findings.get(i));
     let mut lines = Vec::new();
@@ -188,10 +193,7 @@ fn details(pen: &mut Pen<'_>, app: &App, status: &PlanStatus, ages: &Ages, drawn
         pen.line(0, y, line);
     }
     let hidden = lines.len().saturating_sub(top + rows);
-    if hidden > 0 {
-        let text = format!(" {hidden} more: pgdn ");
-        pen.put_right(pen.cols(), pen.rows().saturating_sub(1), &text, Role::Accent);
-    }
+    drawn.more = hidden;
 }
 
 fn heading(text: &str) -> Line {
@@ -231,7 +233,7 @@ fn finding_section(app: &App, status: &PlanStatus, f: &Finding, ages: &Ages, cel
     if let Some((key, limit)) = &f.chart {
         let frozen = app.view.frozen.is_some();
         let points: Vec<(Now, f64)> =
-            app.model.series(key).filter(|(at, _)| !frozen || at.boot <= ages.now().boot).copied().collect();
+            app.model.series(key).filter(|(at, _)| !frozen || at.boot <= ages.now().boot).collect();
         out.push(Line::new());
         let over = points.first().map(|(at, _)| Span(ages.now().since(*at)).coarse());
         let title =
@@ -266,7 +268,15 @@ fn label_of(key: &crate::plan::Key) -> fn(f64) -> String {
 fn now_section(status: &PlanStatus, cells: usize) -> Vec<Line> {
     let mut out = vec![heading("if we failed over now")];
     for (name, g) in [("failover", &status.gates.failover), ("switchover", &status.gates.switchover)] {
-        out.extend(hanging(&[(format!("{name}: "), Role::Dim)], &gate(g), gate_role(g), cells));
+        let mut lines = hanging(&[(format!("{name}: "), Role::Dim)], &gate(g), Role::Plain, cells);
+        // The word alone has the verdict's colour: reasons are to be read.
+        if let Some(first) = lines.first_mut()
+            && let Some((text, _)) = first.pop()
+        {
+            let (word, reasons) = text.split_at_checked(g.word().len()).unwrap_or((&text, ""));
+            first.extend([(word.to_owned(), gate_role(g)), (reasons.to_owned(), Role::Plain)]);
+        }
+        out.extend(lines);
     }
     for e in &status.exposures {
         let head = format!("{} to {}: ", e.probe.name, e.to);
@@ -299,7 +309,7 @@ fn exposure(e: &Exposure) -> String {
             format!("lose at most the last {}, by the last commit (goal {})", span.upper(), e.goal)
         }
         Bound::ByContent { span } => {
-            format!("lose at most the last {}, by its newest row (goal {})", span.upper(), e.goal)
+            format!("lose at most the last {}, by its newest content (goal {})", span.upper(), e.goal)
         }
         Bound::Unknown { why } => format!("loss unknown: {why}"),
     };

@@ -52,7 +52,7 @@ impl Chart<'_> {
                     Some(v) => {
                         let eighths = (((v / top) * rows as f64 - row as f64) * 8.0).round() as i64;
                         let over = self.limit.is_some_and(|l| *v > l);
-                        let as_role = if over { Role::NotReady } else { Role::Chart };
+                        let as_role = if over { Role::Limit } else { Role::Chart };
                         match usize::try_from(eighths).ok().filter(|e| *e > 0) {
                             Some(e) => (STEPS.get(e.min(8) - 1).copied().unwrap_or("█"), as_role),
                             None if row == 0 => ("▁", as_role),

@@ -29,13 +29,19 @@ impl<'a> Pen<'a> {
 
     /// A pen for a part of this one's area, given from its upper left corner.
     pub fn part(&mut self, x: u16, y: u16, cols: u16, rows: u16) -> Pen<'_> {
-        let area = Rect {
+        let area = self.place(x, y, cols, rows);
+        Pen::new(self.buf, self.theme, area)
+    }
+
+    /// Where a part of this pen's area is on the screen.
+    #[must_use]
+    pub fn place(&self, x: u16, y: u16, cols: u16, rows: u16) -> Rect {
+        Rect {
             x: self.area.x.saturating_add(x),
             y: self.area.y.saturating_add(y),
             width: cols.min(self.area.width.saturating_sub(x)),
             height: rows.min(self.area.height.saturating_sub(y)),
-        };
-        Pen::new(self.buf, self.theme, area)
+        }
     }
 
     /// Columns.
@@ -57,8 +63,17 @@ impl<'a> Pen<'a> {
             return x;
         }
         let text = cut(text, usize::from(cells));
-        let style = self.theme.style(role);
-        self.buf.set_stringn(self.area.x + x, self.area.y + y, &text, usize::from(cells), style);
+        // The distance to what stands beside it is no part of a text: not underlined, and not reversed. A banner is.
+        let words = if role == Role::Banner { text.as_str() } else { text.trim_matches(' ') };
+        let indent = if words.len() == text.len() { 0 } else { text.len() - text.trim_start_matches(' ').len() };
+        let (at, row, most) = (self.area.x + x, self.area.y + y, usize::from(cells));
+        if words.len() < text.len() {
+            self.buf.set_stringn(at, row, &text, most, self.theme.style(Role::Plain));
+        }
+        let inward = u16::try_from(indent).unwrap_or(0);
+        if !words.is_empty() {
+            self.buf.set_stringn(at + inward, row, words, most.saturating_sub(indent), self.theme.style(role));
+        }
         x.saturating_add(u16::try_from(width(&text)).unwrap_or(cells))
     }
 
@@ -92,6 +107,14 @@ impl<'a> Pen<'a> {
     /// Fills the area with blanks of one role.
     pub fn fill(&mut self, role: Role) {
         let blank = " ".repeat(usize::from(self.area.width));
+        for y in self.area.top()..self.area.bottom() {
+            for x in self.area.left()..self.area.right() {
+                if let Some(cell) = self.buf.cell_mut((x, y)) {
+                    // A style only adds: what lies under an overlay must not colour it.
+                    cell.reset();
+                }
+            }
+        }
         for y in 0..self.area.height {
             self.put(0, y, &blank, self.area.width, role);
         }
@@ -126,7 +149,9 @@ pub fn to_ascii(buf: &mut Buffer) {
                 "│" => "|",
                 "┌" | "┐" | "└" | "┘" => "+",
                 "…" => "~",
-                "→" => ">",
+                "→" | "▶" => ">",
+                "○" => "o",
+                "–" => "-",
                 "·" | "•" => ".",
                 "▁" | "▂" | "▃" => ".",
                 "▄" | "▅" | "▆" => "o",

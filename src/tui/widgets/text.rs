@@ -75,6 +75,25 @@ pub fn wrap(text: &str, cells: usize) -> Vec<String> {
     lines
 }
 
+/// The text as it is, blanks and all, in lines of at most `cells`: for what is carried out to the letter.
+#[must_use]
+pub fn exact(text: &str, cells: usize) -> Vec<String> {
+    let cells = cells.max(2);
+    let mut lines = Vec::new();
+    let (mut line, mut used) = (String::new(), 0);
+    for c in text.chars() {
+        let w = c.width().unwrap_or(0);
+        if used + w > cells {
+            lines.push(std::mem::take(&mut line));
+            used = 0;
+        }
+        line.push(c);
+        used += w;
+    }
+    lines.push(line);
+    lines
+}
+
 /// The text wrapped into lines of one role; the first after `head`, the others indented as far.
 #[must_use]
 pub fn hanging(head: &[Piece], text: &str, role: Role, cells: usize) -> Vec<Line> {
@@ -114,7 +133,8 @@ mod tests {
         #[test]
         fn nothing_is_wider_than_asked(text in "\\PC{0,60}", cells in 2_usize..40) {
             prop_assert!(width(&cut(&text, cells)) <= cells);
-            for line in wrap(&text, cells) {
+            prop_assert_eq!(exact(&text, cells).concat(), text.clone());
+            for line in wrap(&text, cells).into_iter().chain(exact(&text, cells)) {
                 prop_assert!(line.chars().map(|c| c.width().unwrap_or(0)).sum::<usize>() <= cells);
             }
         }

@@ -33,7 +33,16 @@ impl Bench {
         let id = ProbeId::new(&PlanId::new("shop"), "front-door");
         let (interval, timeout) = (Duration::from_secs(5), Duration::from_secs(3));
         let home = &sites[0];
-        let ctx = ReadContext { id: &id, sites: &sites, home, objectives: &objectives, interval, timeout };
+        let ctx = ReadContext {
+            id: &id,
+            strategy: crate::plan::Strategy::WarmStandby,
+            sites: &sites,
+            home,
+            objectives: &objectives,
+            area: Area::Dns,
+            interval,
+            timeout,
+        };
         let declared = read::read(&ctx, options).unwrap();
         let probe = ProbeDecl {
             id,
@@ -57,6 +66,11 @@ impl Bench {
             probes: vec![probe],
             contacts: vec![],
             losses: vec![],
+            confirms: vec![],
+            copies: Default::default(),
+            runbooks: Vec::new(),
+            lost_with: Vec::new(),
+            practice: None,
         };
         Self { plan, looks: HashMap::new(), silent: Vec::new() }
     }
@@ -143,6 +157,7 @@ impl Bench {
             last_active: None,
             boot: &boot,
             watching: false,
+            rehearsed: &[],
         };
         let found: Vec<Finding> =
             rule.applies(&self.plan).iter().flat_map(|about| rule.judge(&facts, about, now())).collect();

@@ -4,6 +4,7 @@ mod authority;
 mod endpoints;
 mod resolvers;
 mod serials;
+mod signatures;
 mod stale;
 mod traffic;
 mod ttl;
@@ -19,6 +20,7 @@ use super::{AUTHORITATIVE, signals};
 pub static RULES: &[&dyn Rule] = &[
     &authority::Authority,
     &serials::Serials,
+    &signatures::Signatures,
     &ttl::Ttl,
     &traffic::Traffic,
     &resolvers::Resolvers,

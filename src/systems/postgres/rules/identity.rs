@@ -98,8 +98,14 @@ fn judge(server: Server<'_>) -> Option<Finding> {
 fn second_writer(server: Server<'_>) -> Option<Finding> {
     let site = server.site;
     let other = server.others().find(|o| o.role() == Role::Primary)?;
+    let (_, seen) = server.bool(&WRITABLE)?;
+    let (_, there) = other.bool(&WRITABLE)?;
     let since = server.held_since(&WRITABLE)?;
     let before = other.held_since(&WRITABLE)?;
+    // Both were seen to write at one time: the situation says so, and waiting is no advice any more.
+    if seen.boot >= before.boot && there.boot >= since.boot && other.text(&SYSTEM_ID).is_some() {
+        return None;
+    }
     let why = format!("{site} and {} both answered as primary", other.site);
     Some(
         server

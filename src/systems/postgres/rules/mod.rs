@@ -7,8 +7,10 @@ use crate::readiness::Rule;
 
 mod after_promotion;
 mod archiver;
+mod check;
 mod conflicts;
 mod identity;
+mod logical;
 mod parity;
 mod promotable;
 mod receiver;
@@ -22,6 +24,8 @@ mod slots;
 mod sync;
 mod timeline;
 mod view;
+
+pub use check::is_expected;
 
 /// Every rule.
 pub static RULES: &[&dyn Rule] = &[
@@ -41,4 +45,12 @@ pub static RULES: &[&dyn Rule] = &[
     &archiver::Archiver,
     &skew::Skew,
     &restored::Restored,
+    &logical::roles::Roles,
+    &logical::subscription::Subscription,
+    &logical::slots::Slots,
+    &logical::tables::Tables,
+    &logical::sequences::Sequences,
+    &logical::drift::Drift,
+    &logical::leftovers::Leftovers,
+    &check::Check,
 ];

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::plan::{Now, Plan, RuleId, Span};
-use crate::readiness::{About, Facts, Finding, Gap, Rule, Verdict};
+use crate::readiness::{About, Facts, Finding, Gap, Proof, Rule, Verdict};
 use crate::systems::postgres::options::Mode;
 use crate::systems::postgres::signals::RECEIVER;
 
-use super::view::{APART, Matched, Role, Server, sender_of, servers};
+use super::view::{APART, Matched, Role, Server, just_started, reconnecting, sender_of, servers};
 
 const ID: RuleId = RuleId::new("postgres.receiver");
 const NOT_STREAMING: &str = "not-streaming";
@@ -47,9 +47,17 @@ fn without(standby: Server<'_>, at: Now) -> Result<Finding, Gap> {
     let site = standby.site;
     if standby.by_archive() {
         let why = format!("{site} follows by the archive alone; its positions say how far");
-        return Ok(standby.finding(ID, Verdict::Ready, "by-archive", &why).because(
+        let found = standby.finding(ID, Verdict::Ready, "by-archive", &why).proving(Proof::Fetches);
+        return Ok(found.because(
             &format!("{site} pg_stat_wal_receiver"),
             &"no row; restore_command is set, primary_conninfo is not",
+            at,
+        ));
+    }
+    if let Some(started) = standby.primary().and_then(|primary| just_started(primary, standby, at)) {
+        return Ok(reconnecting(ID, standby, standby, started, at).because(
+            &format!("{site} pg_stat_wal_receiver"),
+            &"no row",
             at,
         ));
     }
@@ -62,6 +70,7 @@ fn without(standby: Server<'_>, at: Now) -> Result<Finding, Gap> {
     };
     Ok(standby
         .finding(ID, verdict, NOT_STREAMING, &why)
+        .following()
         .because(&format!("{site} pg_stat_wal_receiver"), &"no row", at)
         .next(&format!(
             "see the log of {}, and primary_conninfo there; is the primary reachable from it?",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::plan::{Now, Plan, RuleId, Span};
+use crate::plan::{Bytes, Now, Plan, RuleId, Span};
 use crate::readiness::signals::{RECEIVED, REPLAYED};
 use crate::readiness::{About, Bearing, Facts, Finding, Rule, Verdict};
 use crate::systems::postgres::options::Mode;
@@ -13,6 +13,8 @@ use super::view::{Server, servers};
 const ID: RuleId = RuleId::new("postgres.replay");
 /// Replay that has work and makes no progress for this long is stuck.
 const STUCK: Duration = Duration::from_secs(60);
+/// The log's end may be part of a record, which is replayed once the rest was written: up to a page says nothing at once.
+const PART: Bytes = Bytes(8 << 10);
 
 /// Avoids trap 1 (the last replayed commit's age grows on an idle primary: never used here), trap 3 (`replay_lag` freezes
 /// while replay is paused) and trap 4 (an amount of log alone says nothing: only replay without *progress* does).
@@ -91,6 +93,16 @@ fn delayed(standby: Server<'_>) -> Option<Finding> {
     }
 }
 
+/// It has log to replay, and nobody has seen yet that it does: it may stand still since long before the first look.
+fn unseen(standby: Server<'_>, backlog: Bytes, at: Now) -> Finding {
+    let site = standby.site;
+    let why = format!("{site} has log to replay, and has not been seen to replay any");
+    standby
+        .finding(ID, Verdict::Unknown, "replay-unseen", &why)
+        .because(&format!("{site} received and not replayed"), &backlog, at)
+        .next("look again; if it stays, a query on the standby may hold replay back, or its startup process hangs")
+}
+
 fn stuck(standby: Server<'_>) -> Option<Finding> {
     let (received, at) = standby.lsn(&RECEIVED)?;
     let (replayed, _) = standby.lsn(&REPLAYED)?;
@@ -106,11 +118,22 @@ fn stuck(standby: Server<'_>) -> Option<Finding> {
     let since = standby.held_since(&REPLAYED)?;
     let delay = standby.options.apply_delay.map_or(Duration::ZERO, |d| d.0);
     let limit = STUCK.max(standby.probe.interval.0.saturating_mul(3)).saturating_add(delay);
-    // By when the two were asked for, not by now: a look that is late proves no standstill.
-    if backlog.0 == 0 || at.since(since) <= limit {
+    if backlog.0 == 0 {
         return Some(ready());
     }
-    let verdict = if at.since(since) > limit.max(standby.rto()) { Verdict::NotReady } else { Verdict::Degraded };
+    // By when the two were asked for, not by now: a look that is late proves no standstill. Nor does it stand still for
+    // longer than there is something to replay: on an idle primary its position is old.
+    let waits = standby.written_beyond(replayed).map(|age| age.saturating_sub(standby.now.since(at)));
+    let still = waits.map_or(at.since(since), |waits| waits.min(at.since(since)));
+    if still <= limit {
+        let much = backlog >= PART || waits.is_some_and(|waits| waits > limit);
+        let caught_up = waits.is_some_and(|waits| waits < at.since(since));
+        if delay.is_zero() && much && !caught_up && !standby.was_seen_to_move(&REPLAYED) {
+            return Some(unseen(standby, backlog, at));
+        }
+        return Some(ready());
+    }
+    let verdict = if still > limit.max(standby.rto()) { Verdict::NotReady } else { Verdict::Degraded };
     let why = format!("{site} has log to replay and makes no progress");
     Some(
         standby

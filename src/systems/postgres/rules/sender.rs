@@ -6,7 +6,9 @@ use crate::plan::{Now, Plan, RuleId, Span};
 use crate::readiness::{About, Facts, Finding, Gap, Row, Rule, Verdict};
 use crate::systems::postgres::options::Mode;
 
-use super::view::{Matched, Role, Server, missed_before, sender_of, servers};
+use super::view::{
+    Matched, Role, Server, just_fell_silent, just_started, missed_before, reconnecting, sender_of, servers,
+};
 
 const ID: RuleId = RuleId::new("postgres.sender");
 /// PostgreSQL's default `wal_sender_timeout`.
@@ -49,15 +51,23 @@ fn judge(primary: Server<'_>, standby: Server<'_>) -> Option<Finding> {
             let all: Result<Vec<Finding>, Gap> = rows.iter().map(|row| state(primary, standby, row, at)).collect();
             all.map(|all| all.into_iter().min_by_key(|f| f.verdict == Verdict::Ready))
         }
-        Ok(Matched::Missing) => Ok(Some({
+        Ok(Matched::Missing) => Ok(Some(if let Some(started) = just_started(primary, standby, at) {
+            reconnecting(ID, primary, standby, started, at).because(
+                &format!("{} pg_stat_replication", primary.site),
+                &"no row for it",
+                at,
+            )
+        } else {
             // A standby that restarts is away for a moment: one look proves nothing.
-            let (verdict, why) = if missed_before(primary, standby, at) {
+            // One that just stopped to answer may be restarting, and its own looks say soon whether it is down.
+            let (verdict, why) = if missed_before(primary, standby, at) && !just_fell_silent(standby, at) {
                 (Verdict::NotReady, format!("the primary sends nothing to {site}"))
             } else {
                 (Verdict::Unknown, format!("the primary sends nothing to {site} at this look; asking again"))
             };
             primary
                 .finding(ID, verdict, "sender-missing", &why)
+                .following()
                 .because(&format!("{} pg_stat_replication", primary.site), &"no row for it", at)
                 .next(&format!("see the log of {}: can it reach the primary, is its slot there?", standby.server()))
         })),

@@ -99,7 +99,7 @@ fn judge(primary: Server<'_>, row: &Row, at: Now) -> Result<Option<Finding>, Gap
             let why = format!("nobody uses the slot {name}, and the primary keeps log for it");
             let next =
                 format!("start its standby; if there is none any more: SELECT pg_drop_replication_slot('{name}')");
-            Ok(Some(shown(make(Verdict::Degraded, "slot-inactive", &why)).next(&next)))
+            Ok(Some(shown(make(Verdict::Degraded, "slot-inactive", &why)).following().next(&next)))
         }
         None => Err(Gap::new(crate::readiness::Reason::Malformed, "active is NULL")),
     }

@@ -99,7 +99,7 @@ fn zero(primary: Server<'_>, standby: Server<'_>, names: &str, at: Now) -> Optio
             standby
                 .finding(ID, Verdict::Ready, "synchronous", &format!("every commit waits until {site} has it"))
                 .because(&format!("{} synchronous_standby_names", primary.site), &names, at)
-                .proving(Proof::ZeroLoss { seen: at, since: primary.held_since(&SETTINGS).unwrap_or(at) }),
+                .proving(Proof::ZeroLoss { seen: at, since: since(primary, at) }),
         ),
         Err(Some(why)) if primary.rpo_is_zero() => Some(
             standby
@@ -110,6 +110,12 @@ fn zero(primary: Server<'_>, standby: Server<'_>, names: &str, at: Now) -> Optio
         // Not read: the rule `reach` says so, and nothing is proven.
         Err(_) => None,
     }
+}
+
+/// The first look since which every commit was seen to wait: nothing that decides it has changed since.
+fn since(primary: Server<'_>, at: Now) -> Now {
+    let held = [&SETTINGS, &COMMIT_OVERRIDES].map(|signal| primary.held_since(signal).unwrap_or(at));
+    held.into_iter().max_by_key(|since| since.boot).unwrap_or(at)
 }
 
 /// # Errors

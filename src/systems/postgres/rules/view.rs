@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::plan::{Area, LaneDecl, Lsn, Now, Plan, ProbeDecl, RuleId, SignalId, SiteId, Subject};
-use crate::readiness::signals::{INSTANCE, WRITABLE};
+use crate::plan::{Area, Key, LaneDecl, Lsn, Now, Plan, ProbeDecl, RuleId, SignalId, SiteId, Span, Subject};
+use crate::readiness::signals::{INSTANCE, SYSTEM_ID, TIMELINE, WRITABLE};
 use crate::readiness::{About, Facts, Finding, Gap, Row, Seen, Value, Verdict};
 use crate::systems::postgres::options::{Mode, PostgresOptions};
-use crate::systems::postgres::signals::{RECEIVER, SENDERS, SETTINGS, SLOTS};
+use crate::systems::postgres::signals::{RECEIVER, SENDERS, SETTINGS, SLOTS, STARTED};
 
 /// Every server of every probe of this mode.
 pub(super) fn servers(plan: &Plan, mode: Mode) -> Vec<About> {
@@ -94,9 +94,14 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Whether `address` and `port`, as another server sees them, are this server's. Several servers may share a host.
+    /// Whether `address` and `port`, as another server sees them, are this server's. Several servers may share a host; and
+    /// where the probe names several, the one that answered says which it is.
     pub fn listens_at(self, address: &str, port: Option<i64>) -> bool {
-        let own = self.server().rsplit_once(':').and_then(|(_, p)| p.parse::<i64>().ok());
+        let server = self.server();
+        if server.contains(',') {
+            return self.text(&INSTANCE).is_some_and(|(instance, _)| answered_at(server, instance, address, port));
+        }
+        let own = server.rsplit_once(':').and_then(|(_, p)| p.parse::<i64>().ok());
         self.is_at(address) && port.is_none_or(|p| own.is_none_or(|o| o == p))
     }
 
@@ -137,8 +142,24 @@ impl<'a> Server<'a> {
         self.facts.seen(&self.probe.lane_id(self.lane).key(signal.clone()), self.now)
     }
 
+    /// The key of one of its signals, for a chart.
+    pub fn key(self, signal: &SignalId) -> Key {
+        self.probe.lane_id(self.lane).key(signal.clone())
+    }
+
     pub fn held_since(self, signal: &SignalId) -> Option<Now> {
         self.facts.held_since(self.probe, &self.lane.subject, signal, self.now)
+    }
+
+    pub fn was_seen_to_move(self, signal: &SignalId) -> bool {
+        self.facts.was_seen_to_move(self.probe, &self.lane.subject, signal)
+    }
+
+    /// How long ago the newest position was asked for that its primary had and `lsn` covers: what lies beyond is younger.
+    pub fn written_beyond(self, lsn: Lsn) -> Option<Duration> {
+        let (system, _) = self.facts.text(self.probe, &self.lane.subject, &SYSTEM_ID, self.now)?;
+        let (timeline, _) = self.int(&TIMELINE)?;
+        self.facts.written_beyond(self.probe, system, timeline, lsn, self.now)
     }
 
     /// The table of the look before, with when it was asked for: for what one look alone does not prove.
@@ -170,6 +191,13 @@ impl<'a> Server<'a> {
     pub fn by_archive(self) -> bool {
         let is = |name, what| self.setting(name).is_some_and(|(s, _)| s == what);
         is("primary_conninfo", "unset") && is("restore_command", "set")
+    }
+
+    /// How long it had been what it is at `at`, by its own clock; `None` where that is not known.
+    pub fn up_for(self, at: Now) -> Option<Duration> {
+        let (started, read) = self.facts.time(self.probe, &self.lane.subject, &STARTED, self.now)?;
+        let then = read.as_of?.signed_duration_since(started).to_std().ok()?;
+        Some(then.saturating_add(at.since(read.asked)))
     }
 
     /// The only row of its receiver; `Ok(None)` where there is none.
@@ -227,8 +255,9 @@ pub(super) enum Matched<'a> {
 }
 
 /// The rows of a primary's `pg_stat_replication` that are this standby: by the configured name, else by the standby's
-/// address, else the only row there is when only one standby is expected and something of its own says that it is it: a
-/// standby that feeds this one, or a program that only receives log, has a row as well.
+/// address, else of several the only one that has the standby's `cluster_name`, else the only row there is when only one
+/// standby is expected and something of its own says that it is it: a standby that feeds this one, or a program that only
+/// receives log, has a row as well.
 ///
 /// # Errors
 /// Where a row makes no sense.
@@ -243,11 +272,79 @@ pub(super) fn missed_before(primary: Server<'_>, standby: Server<'_>, at: Now) -
     at.since(then) >= APART && matches!(find_sender(primary, standby, rows), Ok(Matched::Missing))
 }
 
+/// PostgreSQL's default `wal_retrieve_retry_interval`: how long a standby waits before it tries its primary again.
+const RETRY: Duration = Duration::from_secs(5);
+/// Where it is set to more than this, a missing stream is said all the same.
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+/// What a reconnection may take beyond the wait.
+const CONNECTS: Duration = Duration::from_secs(3);
+
+/// The server that was started so lately that a stream between the two need not be there again yet: a standby whose primary
+/// went away waits before it tries again.
+pub(super) fn just_started<'a>(primary: Server<'a>, standby: Server<'a>, at: Now) -> Option<(Server<'a>, Span)> {
+    // A standby that is down will not come back by itself.
+    if matches!(standby.seen(&WRITABLE), Seen::Gap { gap, .. } if gap.reason.verdict() == Verdict::NotReady) {
+        return None;
+    }
+    let retry = standby.number("wal_retrieve_retry_interval").and_then(|(ms, _)| u64::try_from(ms).ok());
+    let grace = retry.map_or(RETRY, Duration::from_millis).min(LONGEST_RETRY).saturating_add(CONNECTS);
+    let young = |s: Server<'a>| s.up_for(at).filter(|up| *up <= grace).map(|up| (s, Span(up)));
+    young(primary).or_else(|| young(standby))
+}
+
+/// Whether a standby answered a moment ago and does not now, which proves nothing yet: it may be restarting.
+pub(super) fn just_fell_silent(standby: Server<'_>, at: Now) -> bool {
+    match standby.seen(&WRITABLE) {
+        Seen::Value { reading, failing: Some(_), .. } => at.since(reading.asked) <= RETRY.saturating_add(CONNECTS),
+        Seen::Value { .. } | Seen::Gap { .. } | Seen::Stale { .. } | Seen::Never => false,
+    }
+}
+
+/// The finding that a stream is not there again yet. Never `Ready`; and where the grace is over, the stream is missing.
+pub(super) fn reconnecting(
+    rule: RuleId,
+    of: Server<'_>,
+    standby: Server<'_>,
+    started: (Server<'_>, Span),
+    at: Now,
+) -> Finding {
+    let (server, up) = started;
+    let why = if server.role() == Role::Primary {
+        format!("the primary in {} was just started, and {} has not reconnected yet", server.site, standby.site)
+    } else {
+        format!("the standby in {} was just started, and does not stream yet", standby.site)
+    };
+    of.finding(rule, Verdict::Degraded, RECONNECTING, &why)
+        .following()
+        .because(&format!("{} up for", server.site), &up.coarse(), at)
+        .next("wait: a standby tries again every wal_retrieve_retry_interval, 5 s unless it is set")
+}
+
+/// What a stream that is not there again yet is called.
+pub(super) const RECONNECTING: &str = "reconnecting";
+
+/// Whether the one of several servers that answered, which says `ADDRESS:PORT` of itself before anything else, is at this
+/// address and port. A name is nobody's address: it fits where it is the only one at the port that answered.
+fn answered_at(servers: &str, instance: &str, address: &str, port: Option<i64>) -> bool {
+    let Some((own, own_port)) = instance.split(' ').next().and_then(|i| i.rsplit_once(':')) else { return false };
+    if port.is_some_and(|p| own_port.parse() != Ok(p)) || address.is_empty() {
+        return false;
+    }
+    let bare = |host: &str| host.trim_matches(['[', ']']).to_ascii_lowercase();
+    let (wanted, own) = (bare(address), bare(own));
+    if wanted.parse::<std::net::IpAddr>().is_ok() {
+        return wanted == own;
+    }
+    let at_port = servers.split(',').filter_map(|s| s.trim().rsplit_once(':')).filter(|(_, p)| *p == own_port);
+    let names: std::collections::BTreeSet<String> = at_port.map(|(host, _)| bare(host)).collect();
+    names.len() == 1 && names.contains(&wanted)
+}
+
 /// Whether something that the standby says of itself fits the primary or this row: whom it streams from, through which
 /// slot, under which name. A standby that says nothing just now has nothing against it.
 fn confirmed(primary: Server<'_>, standby: Server<'_>, row: &Row) -> Result<bool, Gap> {
     let Some((Ok(receiver), _)) = standby.receiver() else { return Ok(true) };
-    let name = standby.setting("cluster_name").map_or("", |(name, _)| name);
+    let name = cluster_name(standby);
     let named = !name.is_empty() && row.text("application_name")?.is_some_and(|n| n.as_str() == name);
     let Some(receiver) = receiver else { return Ok(named) };
     let from_here = match receiver.text("sender_host")? {
@@ -266,6 +363,11 @@ fn confirmed(primary: Server<'_>, standby: Server<'_>, row: &Row) -> Result<bool
 
 /// Two looks that are closer than this are one: a standby that restarts is away for longer.
 pub(super) const APART: Duration = Duration::from_millis(900);
+
+/// What a server calls itself; empty where it does not say.
+fn cluster_name(server: Server<'_>) -> &str {
+    server.setting("cluster_name").map_or("", |(name, _)| name)
+}
 
 fn find_sender<'a>(primary: Server<'a>, standby: Server<'a>, rows: &'a [Row]) -> Result<Matched<'a>, Gap> {
     if let Some(name) = standby.options.standby_names.get(standby.site.as_str()) {
@@ -291,11 +393,56 @@ fn find_sender<'a>(primary: Server<'a>, standby: Server<'a>, rows: &'a [Row]) ->
             found.push(*row);
         }
     }
+    // What receives log beside it, at the same address or behind one: the standby's own name tells them apart.
+    let own = standby.setting("cluster_name").map(|(name, _)| name).filter(|name| !name.is_empty());
+    let mut named = Vec::new();
+    for row in if found.is_empty() { &others } else { &found } {
+        if let (Some(own), Some(name)) = (own, row.text("application_name")?)
+            && name.as_str() == own
+        {
+            named.push(*row);
+        }
+    }
     let siblings = primary.others().count();
+    // A receiver goes by its server's cluster_name unless told otherwise. It tells standbys from what else streams from the
+    // same address: Barman's receiver, a member of the primary's own cluster.
+    let name = cluster_name(standby);
+    let shared = standby.others().any(|o| o.role() == Role::Standby && cluster_name(o) == name);
+    if found.len() != 1 && !name.is_empty() && !shared {
+        let mut named = Vec::new();
+        for row in &others {
+            if row.text("application_name")?.is_some_and(|n| n.as_str() == name) {
+                named.push(*row);
+            }
+        }
+        if let [only] = named.as_slice() {
+            return Ok(Matched::Rows(vec![*only]));
+        }
+    }
     Ok(match (found.as_slice(), others.as_slice()) {
         (_, []) => Matched::Missing,
         ([_], _) => Matched::Rows(found),
+        (_, [_, _, ..]) if named.len() == 1 => Matched::Rows(named),
         ([], [only]) if siblings == 1 && confirmed(primary, standby, only)? => Matched::Rows(vec![*only]),
         (_, _) => Matched::Unclear,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::answered_at;
+
+    #[test]
+    fn of_several_servers_the_one_that_answered_is_meant() {
+        let at =
+            |servers, address, port| answered_at(servers, "10.0.1.1:5432 since 2026-01-01T00:00:00Z", address, port);
+        assert!(at("10.0.1.1:5432,10.0.1.2:5432", "10.0.1.1", Some(5432)));
+        assert!(at("10.0.1.1:5432,10.0.1.2:5432", "10.0.1.1", None));
+        assert!(!at("10.0.1.1:5432,10.0.1.2:5432", "10.0.1.2", Some(5432)), "that is another member");
+        assert!(!at("10.0.1.1:5432,10.0.1.1:5433", "10.0.1.1", Some(5433)), "that is another server of the host");
+        // Which of two names answered, nobody here can say; of one it is plain.
+        assert!(!at("n1:5432,n2:5432", "n2", Some(5432)));
+        assert!(at("n1:5432,n2:5433", "N1", Some(5432)));
+        assert!(!at("n1:5432,n2:5432", "", Some(5432)));
+    }
 }

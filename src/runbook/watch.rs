@@ -1,0 +1,49 @@
+//! What is watched once the old site may not take writes any more, the run's end included: an assumed fence proves nothing.
+
+use std::time::Duration;
+
+use crate::plan::Now;
+
+use super::{Closing, Epoch, RunState, StepIx, StepRole, Strength};
+
+/// How long a run is watched after its end, where nobody takes note of that.
+pub const WATCHED: Duration = Duration::from_secs(12 * 3600);
+
+impl RunState {
+    /// Since when the old site must not take writes: when the step ended that says so, and under which tenure that was.
+    #[must_use]
+    pub fn fenced_since(&self) -> Option<(Now, Epoch)> {
+        if !self.opened.kind.is_real() {
+            return None;
+        }
+        let fenced = self.fence().is_some();
+        let mut ends = self.steps.iter().enumerate().filter_map(|(at, status)| {
+            let role = self.opened.runbook.step(StepIx::at(at))?.role;
+            let attempt = status.attempts.last()?;
+            let (resolution, at, _) = attempt.end.as_ref()?;
+            let counts = if fenced { resolution.left.fence.is_some() } else { role == StepRole::Promote };
+            (counts && resolution.outcome.is_done()).then_some((*at, attempt.epoch))
+        });
+        ends.next_back()
+    }
+
+    /// Whether there is something to watch after the run is closed: nothing proves that the old site takes no writes, nobody
+    /// has taken note of the run's end, and that is not longer ago than `most`. A run that took this one's place watches
+    /// itself.
+    #[must_use]
+    pub fn wants_watch(&self, now: Now, most: Duration) -> bool {
+        if matches!(self.closed, Some((Closing::Preempted { .. }, _))) {
+            return false;
+        }
+        let unproven = self.fence_strength().is_none_or(|s| s == Strength::Assumed);
+        let recent = self.closed.as_ref().is_none_or(|(_, at)| now.since(*at) < most);
+        self.fenced_since().is_some() && unproven && self.acknowledged.is_none() && recent
+    }
+
+    /// The system identifier of the old primary, where a step left it behind (`system` of what it kept): another server that
+    /// answers at its address is not it.
+    #[must_use]
+    pub fn old_system(&self) -> Option<&str> {
+        self.lefts().find_map(|(_, left)| left.kept.get("system")?.as_str())
+    }
+}

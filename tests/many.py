@@ -1,0 +1,450 @@
+#!/usr/bin/env python3
+"""Many plans on a few real servers: what memory, CPU and the screen cost as the number of plans grows.
+
+  tests/many.py up DIR               starts the servers: a PostgreSQL pair, BIND, unbound, two registries; on loopback
+  tests/many.py write N DIR          prints a configuration of N plans with five probes each, pointed at them
+  tests/many.py down DIR             stops them and removes DIR
+  tests/many.py curve DIR N...       runs the board with each N and prints a line of a table for each
+
+Each plan has a `postgres` pair, `dns` (an authoritative server and a resolver), `http` at both sites, `images` in both
+registries and `backup-files`. `--interval` is that of the first three; the others look once a minute, as they do.
+`curve` counts what a busy machine does not change: CPU seconds, memory, wake-ups, bytes. Times are for comparing two
+programs in one run, by turns. Needs what tests/all.sh installs.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import http.client
+import json
+import os
+import pathlib
+import pty
+import re
+import select
+import shutil
+import signal
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+
+LIMIT = 30
+COLS, ROWS = 120, 40
+ZONE = "many.test"
+IMAGE = "shop/api"
+
+
+def until(what, holds, limit=LIMIT):
+    """Waits until a condition holds; fails where it does not within the limit."""
+    begun = time.monotonic()
+    while not holds():
+        if time.monotonic() - begun > limit:
+            sys.exit(f"many: not within {limit} s: {what}")
+        time.sleep(0.05)
+
+
+# ---------------------------------------------------------------------------------------------------------- the servers
+
+
+class Servers:
+    """The servers in one directory. What is known of them is in `servers.json`, so that another call finds them."""
+
+    def __init__(self, lab):
+        self.lab = pathlib.Path(lab).resolve()
+        self.known = self.lab / "servers.json"
+        bins = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))
+        self.pgbin = bins[-1] if bins else sys.exit("many: PostgreSQL is not installed below /usr/lib/postgresql")
+
+    def ports(self):
+        return json.loads(self.known.read_text())["ports"]
+
+    def launch(self, name, argv):
+        with open(self.lab / f"{name}.log", "wb") as log:
+            child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        self.pids[name] = child.pid
+
+    def pg(self, program, *args):
+        who = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] if os.getuid() == 0 else []
+        argv = [*who, "env", "LC_ALL=C", f"HOME={self.lab}", str(self.pgbin / program), *map(str, args)]
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=program != "pg_ctl", text=True)
+        if done.returncode:
+            sys.exit(f"many: {program} failed: {done.stderr}")
+        return done.stdout
+
+    def up(self):
+        if self.known.exists():
+            sys.exit(f"many: {self.lab} is up already")
+        self.lab.mkdir(parents=True, exist_ok=True)
+        self.lab.chmod(0o755)
+        if os.getuid() == 0:
+            shutil.chown(self.lab, "postgres", "postgres")
+        names = ["east", "west", "bind", "unbound", "registry_east", "registry_west"]
+        ports, self.pids = dict(zip(names, free_ports(len(names)))), {}
+        self.known.write_text(json.dumps({"ports": ports, "pids": {}}))
+        self.postgres(ports)
+        self.names(ports)
+        for site in ("east", "west"):
+            self.registry(site, ports[f"registry_{site}"])
+        backups = self.lab / "backups"
+        backups.mkdir()
+        (backups / "orders.dump").write_bytes(b"PGDMP" + bytes(4096))
+        os.utime(backups / "orders.dump", (time.time() - 3600,) * 2)
+        self.known.write_text(json.dumps({"ports": ports, "pids": self.pids}))
+        print(f"up: {self.lab}")
+
+    def postgres(self, ports):
+        east, west = self.lab / "east", self.lab / "west"
+        self.pg("initdb", "-D", east, "-U", "postgres", "-A", "trust", "-k", "-N", "-E", "UTF8")
+        own = f"listen_addresses = '127.0.0.1'\nunix_socket_directories = '{self.lab}'\nfsync = off\n"
+        own += "max_connections = 2100\nshared_buffers = 64MB\nwal_keep_size = 128MB\n"
+        with open(east / "postgresql.conf", "a") as conf:
+            conf.write(own + f"port = {ports['east']}\n")
+        self.pg("pg_ctl", "-D", east, "-l", self.lab / "east.pg.log", "-w", "start")
+        at = ["-h", "127.0.0.1", "-p", ports["east"], "-U", "postgres"]
+        self.pg("psql", "-XAtq", *at, "-c", "CREATE ROLE lifeboat LOGIN IN ROLE pg_monitor")
+        self.pg("pg_basebackup", *at, "-D", west, "-R", "-X", "stream", "-C", "-S", "west", "-c", "fast")
+        with open(west / "postgresql.conf", "a") as conf:
+            conf.write(f"port = {ports['west']}\ncluster_name = 'west'\n")
+        self.pg("pg_ctl", "-D", west, "-l", self.lab / "west.pg.log", "-w", "start")
+
+    def names(self, ports):
+        dns = self.lab / "dns"
+        dns.mkdir()
+        (dns / "zone").write_text(f"$TTL 20\n@ SOA ns1 host 1 3600 600 86400 5\n@ NS ns1\nns1 A 127.0.0.1\n* A 127.0.0.1\n")
+        (dns / "named.conf").write_text(
+            f'options {{ directory "{dns}"; pid-file "{dns}/named.pid"; session-keyfile "{dns}/session.key";\n'
+            f"  listen-on port {ports['bind']} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};\n"
+            "  recursion no; dnssec-validation no; notify no; };\ncontrols { };\n"
+            f'zone "{ZONE}" {{ type primary; file "{dns}/zone"; }};\n'
+        )
+        (dns / "unbound.conf").write_text(
+            f"server:\n  interface: 127.0.0.1@{ports['unbound']}\n  username: \"\"\n  chroot: \"\"\n  pidfile: \"\"\n"
+            f'  directory: "{dns}"\n  use-syslog: no\n  do-not-query-localhost: no\n  local-zone: "test." nodefault\n'
+            f'  module-config: "iterator"\nstub-zone:\n  name: "{ZONE}"\n  stub-addr: 127.0.0.1@{ports["bind"]}\n'
+        )
+        self.launch("named", ["/usr/sbin/named", "-g", "-c", str(dns / "named.conf")])
+        self.launch("unbound", ["/usr/sbin/unbound", "-d", "-c", str(dns / "unbound.conf")])
+        for port in (ports["bind"], ports["unbound"]):
+            until(f"DNS at port {port}", lambda: answers(port, f"plan-0.{ZONE}"))
+
+    def registry(self, site, port):
+        conf = self.lab / f"registry-{site}.yml"
+        conf.write_text(
+            "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"
+            f"storage: {{filesystem: {{rootdirectory: {self.lab}/registry-{site}}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n"
+        )
+        self.launch(f"registry-{site}", ["docker-registry", "serve", str(conf)])
+        until(f"the registry at port {port}", lambda: listens(port))
+        push(port)
+
+    def down(self):
+        if self.known.exists():
+            for pid in json.loads(self.known.read_text())["pids"].values():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            for site in ("west", "east"):
+                if (self.lab / site / "postmaster.pid").exists():
+                    self.pg("pg_ctl", "-D", self.lab / site, "-w", "-m", "immediate", "stop")
+        shutil.rmtree(self.lab, ignore_errors=True)
+
+
+def free_ports(count):
+    """Ports that are free for TCP and UDP, held until all are found."""
+    held, ports = [], []
+    while len(ports) < count:
+        tcp, udp = socket.socket(), socket.socket(type=socket.SOCK_DGRAM)
+        tcp.bind(("127.0.0.1", 0))
+        held += [tcp, udp]
+        try:
+            udp.bind(tcp.getsockname())
+        except OSError:
+            continue
+        ports.append(tcp.getsockname()[1])
+    for s in held:
+        s.close()
+    return ports
+
+
+def listens(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+def answers(port, name):
+    """Whether a DNS server answers an A question with at least one record (RFC 1035, section 4)."""
+    labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split("."))
+    with socket.socket(type=socket.SOCK_DGRAM) as s:
+        s.settimeout(1)
+        s.connect(("127.0.0.1", port))
+        try:
+            s.send(struct.pack(">6H", 7, 0x100, 1, 0, 0, 0) + labels + b"\0\0\1\0\1")
+            return struct.unpack(">H", s.recv(512)[6:8])[0] > 0
+        except OSError:
+            return False
+
+
+def push(port):
+    """Pushes an image of one layer (OCI distribution specification, "Pushing")."""
+    def digest(data):
+        return "sha256:" + hashlib.sha256(data).hexdigest()
+
+    def blob(data):
+        c = http.client.HTTPConnection("127.0.0.1", port)
+        c.request("POST", f"/v2/{IMAGE}/blobs/uploads/")
+        where = c.getresponse()
+        where.read()
+        c.request("PUT", f"{where.getheader('Location')}&digest={digest(data)}", data)
+        assert c.getresponse().status == 201
+        return {"digest": digest(data), "size": len(data)}
+
+    layer = blob(b"a layer, as good as any")
+    config = blob(json.dumps({"architecture": "amd64", "os": "linux"}).encode())
+    manifest = json.dumps({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **config},
+        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", **layer}],
+    })
+    c = http.client.HTTPConnection("127.0.0.1", port)
+    c.request("PUT", f"/v2/{IMAGE}/manifests/1", manifest, {"Content-Type": "application/vnd.oci.image.manifest.v1+json"})
+    assert c.getresponse().status == 201
+
+
+# ---------------------------------------------------------------------------------------------------- the configuration
+
+
+def configuration(n, lab, ports, state, interval="5s", timeout="3s"):
+    """N plans with five probes each."""
+    yield f'here = "elsewhere"\nstate = "{state}"\n\n[defaults]\ninterval = "{interval}"\ntimeout = "{timeout}"\n'
+    rpo = max(30, 2 * (seconds(interval) + seconds(timeout)))
+    for i in range(n):
+        yield f"""
+[[plan]]
+name = "plan-{i:04}"
+tier = {i % 9 + 1}
+strategy = "warm-standby"
+objectives = {{ rpo = "{rpo}s", rto = "5m" }}
+sites = {{ east = "this machine", west = "this machine too" }}
+home = "east"
+
+[[plan.probe]]
+name = "orders-db"
+kind = "postgres"
+at = {{ east = "postgres://lifeboat@127.0.0.1:{ports['east']}/postgres?sslmode=disable", \
+west = "postgres://lifeboat@127.0.0.1:{ports['west']}/postgres?sslmode=disable" }}
+
+[[plan.probe]]
+name = "front-door"
+kind = "dns"
+record = "plan-{i}.{ZONE}"
+answers = {{ east = ["127.0.0.1"], west = ["127.0.0.2"] }}
+servers = ["127.0.0.1:{ports['bind']}"]
+resolvers = ["127.0.0.1:{ports['unbound']}"]
+max_ttl = "60s"
+
+[[plan.probe]]
+name = "health"
+kind = "http"
+area = "standby"
+at = {{ east = "http://127.0.0.1:{ports['registry_east']}/v2/", west = "http://127.0.0.1:{ports['registry_west']}/v2/" }}
+
+[[plan.probe]]
+name = "images"
+kind = "images"
+at = {{ east = "http://127.0.0.1:{ports['registry_east']}/shop", west = "http://127.0.0.1:{ports['registry_west']}/shop" }}
+images = ["api:1"]
+
+[[plan.probe]]
+name = "nightly-dump"
+kind = "backup-files"
+site = "west"
+location = "{lab}/backups"
+pattern = "*.dump"
+max_age = "26h"
+"""
+
+
+def seconds(interval):
+    return int(re.fullmatch(r"(\d+)s", interval).group(1))
+
+
+# ------------------------------------------------------------------------------------------------------------ the curve
+
+
+class Screen:
+    """As much of a terminal as the board's words need: where the cursor is put, and text."""
+
+    TOKEN = re.compile(r"\x1b\[(?P<par>[\d;?]*)(?P<fin>[@-~])|\x1b\].*?(?:\x07|\x1b\\)|\x1b[^\[\]]|(?P<text>[^\x00-\x1f]+)")
+
+    def __init__(self):
+        self.rows, self.row, self.col = [[" "] * COLS for _ in range(ROWS)], 0, 0
+
+    def feed(self, text):
+        for token in self.TOKEN.finditer(text):
+            if token["fin"] == "H":
+                at = [int(p) for p in token["par"].split(";") if p] or [1, 1]
+                self.row, self.col = at[0] - 1, at[-1] - 1
+            elif token["fin"] == "J":
+                self.rows = [[" "] * COLS for _ in range(ROWS)]
+            for char in token["text"] or "":
+                if self.col < COLS:
+                    self.rows[self.row][self.col] = char
+                self.col += 1
+
+    def shows(self, pattern):
+        return re.search(pattern, "\n".join(map("".join, self.rows))) is not None
+
+
+class Board:
+    """The board in a pseudoterminal, and what /proc says of it."""
+
+    def __init__(self, binary, config):
+        self.screen, self.sent = Screen(), 0
+        size = struct.pack("HHHH", ROWS, COLS, 0, 0)
+        self.begun = time.monotonic()
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, size)
+            os.environ.update(TERM="xterm-256color", COLORTERM="")
+            os.execv(binary, [binary, "--config", str(config)])
+        self.proc = pathlib.Path(f"/proc/{self.pid}")
+
+    def read(self, wait):
+        """What comes within `wait` seconds at most, or nothing; with when it came."""
+        if not select.select([self.fd], [], [], max(wait, 0))[0]:
+            return None
+        data = os.read(self.fd, 1 << 16)
+        came = time.monotonic()
+        self.sent += len(data)
+        # What is cut within a character or a sequence is drawn wrong, and drawn again by the next frame.
+        self.screen.feed(data.decode(errors="replace"))
+        return came
+
+    def until(self, pattern, limit, needed=True):
+        """When the screen first matched, in seconds since the start; `None` where it did not and need not."""
+        at = None
+        while not self.screen.shows(pattern):
+            at = self.read(1) or at
+            if time.monotonic() - self.begun > limit:
+                if not needed:
+                    return None
+                shown = "\n".join(map("".join, self.screen.rows))
+                sys.exit(f"many: the board did not show {pattern} within {limit} s:\n{shown}")
+        return (at or time.monotonic()) - self.begun
+
+    def rest(self, duration):
+        """Reads for so long."""
+        end = time.monotonic() + duration
+        while (left := end - time.monotonic()) > 0:
+            self.read(left)
+
+    def key(self, key):
+        """Milliseconds from a key to the first byte of what it changed; `None` where nothing came."""
+        while self.read(0):
+            pass
+        begun = time.monotonic()
+        os.write(self.fd, key)
+        at = self.read(2)
+        return at and (at - begun) * 1000
+
+    def used(self):
+        """CPU seconds, and how often its threads were woken, since the start."""
+        cpu = wakes = 0
+        for task in (self.proc / "task").iterdir():
+            cpu += int((task / "schedstat").read_text().split()[0]) / 1e9
+            wakes += int(re.search(r"\nvoluntary_ctxt_switches:\s+(\d+)", (task / "status").read_text()).group(1))
+        return cpu, wakes
+
+    def memory(self):
+        """RSS and PSS in MB."""
+        rollup = (self.proc / "smaps_rollup").read_text()
+        return [int(re.search(rf"\n{what}:\s+(\d+)", rollup).group(1)) / 1024 for what in ("Rss", "Pss")]
+
+    def fds(self):
+        return len(list((self.proc / "fd").iterdir()))
+
+    def end(self):
+        os.kill(self.pid, signal.SIGTERM)
+        begun = time.monotonic()
+        while os.waitpid(self.pid, os.WNOHANG)[0] == 0 and time.monotonic() - begun < LIMIT:
+            try:
+                self.read(0.1)
+            except OSError:
+                time.sleep(0.01)
+        os.close(self.fd)
+
+
+def measure(args, servers, n):
+    with tempfile.TemporaryDirectory(prefix="many-") as scratch:
+        config = pathlib.Path(scratch) / "many.toml"
+        config.write_text("".join(configuration(n, servers.lab, servers.ports(), f"{scratch}/state", args.interval, args.timeout)))
+        board = Board(args.bin, config)
+        first = board.until("lifeboat", LIMIT)
+        complete = board.until(f"● {n} ready", args.limit, needed=not args.anyway)
+        cold_cpu, _ = board.used()
+        board.rest(args.settle)
+        (cpu, wakes), sent, begun = board.used(), board.sent, time.monotonic()
+        board.rest(args.seconds)
+        took = time.monotonic() - begun
+        cpu2, wakes2 = board.used()
+        rss, pss = board.memory()
+        fds = board.fds()
+        idle_bytes = (board.sent - sent) / took
+        idle = keys(board, args.keys, b"")
+        sweep = keys(board, args.keys, b"r")
+        board.end()
+    row = [n, f"{first * 1000:.1f}", "-" if complete is None else f"{complete:.2f}", f"{cold_cpu:.2f}", f"{(cpu2 - cpu) / took * 100:.2f}",
+           f"{(wakes2 - wakes) / took:.0f}", f"{idle_bytes:.1f}", f"{rss:.1f} / {pss:.1f}", fds, idle, sweep]
+    print("| " + " | ".join(map(str, row)) + " |", flush=True)
+
+
+def keys(board, count, before):
+    """Median and 99th percentile of the time from a key to its paint. With `before`, that key (poll now) is pressed again
+    before every tenth, so that a sweep is under way."""
+    times = []
+    for i in range(count):
+        if before and i % 10 == 0:
+            os.write(board.fd, before)
+        board.rest(0.03 + (i * 7 % 11) / 300)
+        times.append(board.key(b"j" if i % 2 == 0 else b"k"))
+    seen = sorted(t for t in times if t is not None)
+    if len(seen) < count:
+        return f"{count - len(seen)} of {count} unanswered"
+    return f"{statistics.median(seen):.2f} / {seen[max(0, int(len(seen) * 0.99) - 1)]:.1f}" if seen else "-"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=["up", "down", "write", "curve"])
+    parser.add_argument("words", nargs="+", metavar="DIR or N")
+    parser.add_argument("--bin", default="target/release/lifeboat")
+    parser.add_argument("--interval", default="5s")
+    parser.add_argument("--timeout", default="3s", help="longer where one server stands for a thousand")
+    parser.add_argument("--seconds", type=float, default=30, help="how long to watch an idle board")
+    parser.add_argument("--settle", type=float, default=10, help="how long to wait before")
+    parser.add_argument("--keys", type=int, default=100, help="keys to press, idle and in sweeps")
+    parser.add_argument("--limit", type=float, default=180, help="how long the first verdicts may take")
+    parser.add_argument("--anyway", action="store_true", help="measure also where some plans are not ready by then")
+    args = parser.parse_args()
+    if args.verb in ("up", "down"):
+        getattr(Servers(args.words[0]), args.verb)()
+    elif args.verb == "write":
+        servers = Servers(args.words[1])
+        state = servers.lab / "state"
+        sys.stdout.writelines(configuration(int(args.words[0]), servers.lab, servers.ports(), state, args.interval, args.timeout))
+    else:
+        servers = Servers(args.words[0])
+        print("| plans | first paint ms | all judged s | CPU s by then | idle CPU % | wake-ups/s | bytes/s | RSS / PSS MB | fds "
+              "| key ms med / p99 | in a sweep |\n|---|---|---|---|---|---|---|---|---|---|---|")
+        for n in map(int, args.words[1:]):
+            measure(args, servers, n)
+
+
+if __name__ == "__main__":
+    main()
