@@ -86,8 +86,19 @@ impl Door {
                 }
                 Reach::Cut => {
                     self.first = None;
-                    let _hole = self.hole().await?;
-                    shared.until(other).await;
+                    // No connection comes about: one waits to be taken, nobody takes it, and there is no room for another
+                    // (Linux drops what opens a connection while the queue is full). Who was quicker than ours waits there
+                    // just as well, and then ours never comes about.
+                    let _full = socket(self.address)?.listen(0)?;
+                    let first = TcpStream::connect(self.address);
+                    let filled = async {
+                        let _waits = first.await;
+                        std::future::pending::<()>().await;
+                    };
+                    tokio::select! {
+                        _ = shared.until(other) => {}
+                        () = filled => {}
+                    }
                 }
                 Reach::Open | Reach::Hangs => {
                     let listener = match self.first.take() {
@@ -115,14 +126,6 @@ impl Door {
                 }
             }
         }
-    }
-
-    /// Listens so that no connection comes about: one waits to be taken, nobody takes it, and there is no room for another
-    /// (Linux drops what opens a connection while the queue is full).
-    async fn hole(&self) -> io::Result<(TcpListener, TcpStream)> {
-        let listener = socket(self.address)?.listen(0)?;
-        let first = TcpStream::connect(self.address).await?;
-        Ok((listener, first))
     }
 }
 

@@ -68,14 +68,14 @@ impl Practice {
                 }
             });
             let serve = postgres::serve(door, shared.clone(), name);
-            tasks.spawn(async move { drop(serve.await) });
+            tasks.spawn(said(Some(name), serve));
         }
         let tsig = random()?;
         let may = Secrets { tsig: tsig.to_vec().into(), patroni: None };
         let others = others::open(&shared, backups, &may).await?;
         servers.extend(others.servers);
         for task in others.tasks {
-            tasks.spawn(async move { drop(task.await) });
+            tasks.spawn(said(None, task));
         }
         let mut secrets: Vec<(&'static str, SecretString)> = passwords.into_iter().collect();
         secrets.push((TSIG, SecretString::from(STANDARD.encode(tsig))));
@@ -104,6 +104,13 @@ impl Practice {
     #[must_use]
     pub fn secrets(&self) -> &[(&'static str, SecretString)] {
         &self.secrets
+    }
+}
+
+/// A server, to its end. One whose port was taken by somebody else answers nothing any more, which the log explains.
+async fn said(name: Option<&'static str>, server: impl Future<Output = io::Result<()>>) {
+    if let Err(e) = server.await {
+        tracing::error!(server = name.unwrap_or("no database"), "a practice server ended: {e}");
     }
 }
 

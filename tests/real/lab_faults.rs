@@ -18,12 +18,12 @@ use crate::watch::{Watch, has};
 const LIMIT: Duration = Duration::from_secs(1 + 1 + 2);
 const RPO: Duration = Duration::from_secs(30);
 
-/// One plan, `lab`, with one probe of the pair behind these addresses.
-/// The same for a test that is not about time, on a machine that does much else meanwhile.
+/// A configuration for a test that is not about time, on a machine that does much else meanwhile.
 pub fn patient(configuration: &str) -> String {
     configuration.replace("timeout  = \"1s\"", "timeout  = \"5s\"")
 }
 
+/// One plan, `lab`, with one probe of the pair behind these addresses.
 pub fn configuration(east: &str, west: &str, rpo: &str) -> String {
     format!(
         r#"

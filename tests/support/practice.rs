@@ -70,8 +70,8 @@ impl Practice {
     pub fn until(&self, what: &str, mut holds: impl FnMut(&mut World) -> bool) {
         let runtime = self.runtime.as_ref().unwrap();
         let wait = self.shared.until(|w| Some(()).filter(|()| holds(w)));
-        let done = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), wait).await });
-        assert!(done.is_ok(), "not within 30 s: {what}");
+        let done = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), wait).await });
+        assert!(done.is_ok(), "not within 60 s: {what}");
     }
 
     /// One plan, `shop`, that every server serves: as TOML, with these runbooks.

@@ -1,7 +1,7 @@
 //! Datagrams at a port of loopback, which meets whoever sends some as the world says.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,8 +23,7 @@ pub fn slow(shared: &Shared, name: &str) -> Duration {
 /// A port that is ours for as long as this lives: while nobody answers, datagrams to it are refused.
 #[derive(Debug)]
 pub struct Datagrams {
-    held: std::net::UdpSocket,
-    address: SocketAddr,
+    socket: std::net::UdpSocket,
 }
 
 impl Datagrams {
@@ -33,40 +32,36 @@ impl Datagrams {
     /// # Errors
     /// It is taken.
     pub fn reserve(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self { held: refusing(address)?, address })
+        let socket = std::net::UdpSocket::bind(address)?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket })
     }
 
     /// Answers whoever sends a datagram, for as long as it is polled.
     ///
     /// # Errors
-    /// The port was lost to another process, in the moment in which it changes hands.
+    /// The runtime takes no socket, or the kernel does not let the socket change its peer.
     pub async fn serve<A>(self, shared: Shared, reaches: Reaches, name: &'static str, answer: A) -> io::Result<()>
     where
         A: Fn(&[u8]) -> Option<Vec<u8>>,
     {
-        // Only one socket can have the port at a time.
-        let mut has = Has::Refuses(self.held);
+        let socket = Arc::new(UdpSocket::from_std(self.socket)?);
+        let mut bytes = vec![0; LONGEST];
         loop {
             let reach = shared.with(|w| reaches(w));
             let other = |w: &mut World| Some(()).filter(|()| reaches(w) != reach);
             if reach == Reach::Refused {
-                if let Has::Answers(socket) = has {
-                    drop(socket);
-                    has = Has::Refuses(refusing(self.address)?);
-                }
+                // The socket keeps its port, for nobody else to take, and has a peer that sends nothing: for everybody else
+                // nobody is there. The peer is the discard port; nothing is ever sent to it.
+                socket.connect((Ipv4Addr::LOCALHOST, 9)).await?;
                 shared.until(other).await;
+                // What came before that is not answered so much later.
+                while socket.try_recv(&mut bytes).is_ok() {}
+                rustix::net::connect_unspec(&socket)?;
                 continue;
             }
-            let socket = match has {
-                Has::Answers(socket) => socket,
-                Has::Refuses(held) => {
-                    drop(held);
-                    Arc::new(UdpSocket::bind(self.address).await?)
-                }
-            };
             let mut changed = std::pin::pin!(shared.until(other));
             let mut late = tokio::task::JoinSet::new();
-            let mut bytes = vec![0; LONGEST];
             loop {
                 tokio::select! {
                     biased;
@@ -86,21 +81,6 @@ impl Datagrams {
                 }
             }
             late.shutdown().await;
-            has = Has::Answers(socket);
         }
     }
-}
-
-/// The socket that has the port.
-enum Has {
-    Refuses(std::net::UdpSocket),
-    Answers(Arc<UdpSocket>),
-}
-
-/// A socket that has the port and refuses: connected to a peer that sends nothing, so that for everybody else nobody is there.
-fn refusing(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
-    let socket = std::net::UdpSocket::bind(address)?;
-    // The discard port; nothing is ever sent.
-    socket.connect((address.ip(), 9))?;
-    Ok(socket)
 }
