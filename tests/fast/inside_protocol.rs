@@ -67,12 +67,24 @@ impl Road {
 }
 
 async fn carry(
-    client: TcpStream,
+    mut client: TcpStream,
     upstream: SocketAddr,
     fault: Arc<Mutex<Fault>>,
     shape: Arc<Mutex<Vec<usize>>>,
 ) -> Option<()> {
-    let server = TcpStream::connect(upstream).await.ok()?;
+    let mut server = TcpStream::connect(upstream).await.ok()?;
+    // Small messages, each at once.
+    client.set_nodelay(true).ok()?;
+    server.set_nodelay(true).ok()?;
+    // A request for encryption is answered by one byte, which is no message.
+    let mut first = [0; 8];
+    client.read_exact(&mut first).await.ok()?;
+    while first[..7] == [0, 0, 0, 8, 4, 210, 22] {
+        server.write_all(&first).await.ok()?;
+        client.write_u8(server.read_u8().await.ok()?).await.ok()?;
+        client.read_exact(&mut first).await.ok()?;
+    }
+    server.write_all(&first).await.ok()?;
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let asks = tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await.ok() });
@@ -257,7 +269,6 @@ fn differs(well: &Polled, now: &Polled) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes minutes, and its last look is not always a good one on a busy machine: not proven yet"]
 async fn no_column_of_any_statement_can_make_a_plan_ready_that_is_not() {
     let mut bench = Bench::new().await;
     // Two looks at both, so that the standby reaches a position that was seen.
@@ -304,8 +315,15 @@ async fn no_column_of_any_statement_can_make_a_plan_ready_that_is_not() {
     }
     assert!(blinded > 50, "{blinded} faults were seen");
     bench.road.set(Fault::Nothing);
-    let again = bench.look("west").await;
-    assert_eq!(differs(&well, &again), Vec::<String>::new(), "it mends by itself");
+    // It mends by itself; on a busy machine not every look is a good one.
+    let mut left = differs(&well, &bench.look("west").await);
+    for _ in 0..10 {
+        if left.is_empty() {
+            break;
+        }
+        left = differs(&well, &bench.look("west").await);
+    }
+    assert_eq!(left, Vec::<String>::new(), "it mends by itself");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::config::{ChannelBinding as Binding, SslMode as DriverSslMode, SslNegotiation};
+use tokio_postgres::error::{DbError, Severity};
 use tokio_postgres::tls::TlsConnect as _;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -301,11 +302,15 @@ pub(super) struct Told {
 
 impl Told {
     /// The error that the server itself gave for the failing statement, where the connection is still good.
-    pub(super) fn db_error(&self) -> Option<&tokio_postgres::error::DbError> {
-        use tokio_postgres::error::Severity;
-        let db = self.failed.as_ref()?.as_db_error()?;
-        (db.parsed_severity() == Some(Severity::Error)).then_some(db)
+    pub(super) fn db_error(&self) -> Option<&DbError> {
+        self.failed.as_ref()?.as_db_error().filter(|db| is(db, Severity::Error, "ERROR"))
     }
+}
+
+/// Whether a message is of this severity. Poolers and others that speak for a server leave the field out that is never
+/// translated (PostgreSQL's documentation, "Error and Notice Message Fields", `V`); what they say, they say in English.
+fn is(message: &DbError, severity: Severity, word: &str) -> bool {
+    message.parsed_severity().map_or_else(|| message.severity() == word, |said| said == severity)
 }
 
 impl Connection {
@@ -394,7 +399,7 @@ async fn drive(
                 // What was read just now may have completed the answer.
                 Poll::Pending => return asking.as_mut().poll(cx),
                 Poll::Ready(Some(Ok(tokio_postgres::AsyncMessage::Notice(notice)))) => {
-                    if notice.parsed_severity() == Some(tokio_postgres::error::Severity::Warning) {
+                    if is(&notice, Severity::Warning, "WARNING") {
                         warned = Some(crate::plan::SafeText::new(notice.message()));
                     }
                     continue;
