@@ -634,7 +634,11 @@ impl RunState {
         if known.end.as_ref().is_some_and(|(r, ..)| r.outcome != Outcome::Indeterminate) {
             return Err("its end is known already");
         }
-        known.end = Some((resolution.clone(), entry.at, entry.seq));
+        let before = known.end.replace((resolution.clone(), entry.at, entry.seq));
+        if resolution.outcome.is_done() {
+            // What stood in the way was that nobody could say.
+            self.blocked = self.blocked.take().filter(|b| before.as_ref().is_none_or(|(_, at, _)| *at != b.at));
+        }
         // What a person left out stays so, unless its effect is seen after all: the run does not go back to it.
         if status.state == StepState::Skipped && !resolution.outcome.is_done() {
             return Ok(());

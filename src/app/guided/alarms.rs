@@ -3,7 +3,7 @@
 use crate::app::update::App;
 use crate::plan::{PlanId, SiteId};
 use crate::readiness::Situation;
-use crate::runbook::StepRole;
+use crate::runbook::{StepRole, Strength};
 
 use super::runs::Known;
 
@@ -29,6 +29,10 @@ pub fn banners(app: &App) -> Vec<Banner> {
     let mut out = Vec::new();
     for status in app.model.statuses() {
         let Situation::SplitBrain { sites } = &status.situation else { continue };
+        if let Some(fenced) = app.runs.of(&status.plan.id).find_map(|known| blocked(known, sites)) {
+            out.push(fenced);
+            continue;
+        }
         let sites: Vec<&str> = sites.iter().map(SiteId::as_str).collect();
         let split = status.findings.iter().find(|f| f.code.as_ref() == "split-brain");
         let next = split.or_else(|| status.why()).and_then(|f| f.next.as_ref()).map(ToString::to_string);
@@ -42,6 +46,21 @@ pub fn banners(app: &App) -> Vec<Banner> {
     out.extend(wanting().filter_map(of_run));
     out.extend(wanting().filter_map(unwatched));
     out
+}
+
+/// Two primaries, as a run leaves them whose fence turned the application's roles away: the old one is up, and is to be stopped
+/// or made a standby, but the application does not write there. Until a person took note of the run's end: what becomes of the
+/// fence later, nobody looks at.
+fn blocked(known: &Known, sites: &[SiteId]) -> Option<Banner> {
+    let opened = &known.state.opened;
+    let (from, to) = (&opened.from, &opened.to);
+    let both = sites.len() == 2 && sites.contains(from) && sites.contains(to);
+    let holds = known.state.alarms.is_empty() && known.state.fence_strength() == Some(Strength::Blocked);
+    (both && holds && (known.is_open() || known.wants_note())).then(|| Banner {
+        plan: opened.plan.clone(),
+        what: format!("TWO PRIMARIES {}: {to}, and {from}, whose application roles the fence turned away", opened.plan),
+        next: format!("stop {from}, or make it a standby of {to}; let nothing write there until then"),
+    })
 }
 
 /// A closed run whose old primary nobody watches.

@@ -6,7 +6,7 @@ use crate::app::event::Spot;
 use crate::app::guided::runs::took;
 use crate::app::guided::{Form, Known, Painted, PromptId, Purpose, way_back};
 use crate::plan::{BootTime, Span};
-use crate::runbook::{Held, Loss, Phase, StepIx, StepPlan, StepRole};
+use crate::runbook::{Held, Loss, Outcome, Phase, StepIx, StepPlan, StepRole, Verified};
 use crate::tui::frame::Drawn;
 use crate::tui::theme::{Role, held_glyph, step_glyph};
 use crate::tui::widgets::form;
@@ -226,6 +226,10 @@ fn matters(app: &App, known: &Known, cells: usize) -> Vec<Line> {
         _ if app.view.read_only => None,
         Phase::Armed(..) => Some("A reads all of it and approves; + and - show more or fewer steps; G looks again"),
         Phase::Waiting(_) => Some("G shows what comes next; nothing is done before it is approved"),
+        Phase::Halted(ix, Outcome::Indeterminate) if known.lives == Some(true) && is_looked_for(known, ix) => Some(
+            "wait: its effect is being looked for. C says whether it is there, R tries the step again, P skips it, X ends the \
+             run",
+        ),
         Phase::Halted(..) => {
             Some("R tries the step again, C says whether its effect is there, P skips it, X ends the run")
         }
@@ -243,6 +247,11 @@ fn matters(app: &App, known: &Known, cells: usize) -> Vec<Line> {
         out.push(Line::new());
     }
     out
+}
+
+/// Whether a runner can see the effect of a step, and so goes on looking for it.
+fn is_looked_for(known: &Known, ix: StepIx) -> bool {
+    known.state.opened.runbook.step(ix).is_some_and(|s| s.verified == Verified::ByLooking)
 }
 
 /// The old site takes writes again: its fence as it was prepared, to be copied, until somebody has taken note.
