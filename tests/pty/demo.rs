@@ -152,12 +152,11 @@ fn run(console: &mut Console, key: &[u8]) -> Vec<Vec<String>> {
 }
 
 fn debriefed(console: &Console) {
-    console.see("debrief");
+    console.see("DEBRIEF");
     console.until("a debrief", |t| t.contains("scenario ") && t.contains("time to"));
 }
 
 #[test]
-#[ignore = "not seen to pass yet: see tests/all.sh slow"]
 fn the_loss_of_a_region_from_the_start_to_a_completed_failover() {
     let user = User::new();
     let before = user.belongings();
@@ -178,7 +177,6 @@ fn the_loss_of_a_region_from_the_start_to_a_completed_failover() {
 }
 
 #[test]
-#[ignore = "not seen to pass yet: see tests/all.sh slow"]
 fn a_quiet_morning_a_switchover_and_nothing_lost() {
     let user = User::new();
     let mut console = user.demo(LARGE, &["--speed", SPEED]);
@@ -194,7 +192,6 @@ fn a_quiet_morning_a_switchover_and_nothing_lost() {
 }
 
 #[test]
-#[ignore = "not seen to pass yet: see tests/all.sh slow"]
 fn a_runner_that_dies_in_the_promotion_is_followed_by_one_that_looks() {
     let user = User::new();
     let before = user.belongings();
@@ -206,6 +203,8 @@ fn a_runner_that_dies_in_the_promotion_is_followed_by_one_that_looks() {
     console.see("NO RUNNER LIVES");
     console.press(b"G");
     console.see("runner lives");
+    // Its effect is looked for, and found.
+    console.see("step 3 is next");
     console.through();
     let run = user.export();
     assert_eq!(run["state"], "completed");
@@ -220,11 +219,10 @@ fn a_runner_that_dies_in_the_promotion_is_followed_by_one_that_looks() {
 }
 
 #[test]
-#[ignore = "not seen to pass yet: see tests/all.sh slow"]
 fn home_again() {
     let user = User::new();
     let mut console = user.demo(LARGE, &["--scenario", "failback", "--speed", SPEED]);
-    console.until("the board, judged", |t| t.contains("payments") && t.contains("AWAY FROM HOME"));
+    console.until("the board, judged", |t| t.contains("the service runs in west; its home is east"));
     console.press(b":");
     console.type_palette("plan payments");
     console.see("plan payments");
@@ -239,18 +237,18 @@ fn home_again() {
 }
 
 #[test]
-#[ignore = "not seen to pass yet: see tests/all.sh slow"]
 fn what_must_not_be_failed_over_says_so() {
-    for (scenario, plan, words) in [
-        ("lag-spike", "payments", "behind"),
-        ("false-green", "payments", "stream"),
-        ("backup-silently-truncated", "mail", "smaller"),
-        ("images-behind", "payments", "not"),
-        ("dns-ttl-too-high", "payments", "3600"),
-        ("bad-data", "payments", "orders-are-sound"),
+    for (scenario, plan, speed, words) in [
+        // What is behind is behind in the user's own time.
+        ("lag-spike", "payments", "1", "would be lost; the obje"),
+        ("false-green", "payments", SPEED, "stream"),
+        ("backup-silently-truncated", "mail", SPEED, "smaller"),
+        ("images-behind", "payments", SPEED, "not"),
+        ("dns-ttl-too-high", "payments", SPEED, "3600"),
+        ("bad-data", "payments", SPEED, "orders-are-sound"),
     ] {
         let user = User::new();
-        let mut console = user.demo(LARGE, &["--speed", SPEED]);
+        let mut console = user.demo(LARGE, &["--speed", speed]);
         ready(&console);
         console.press(b":");
         console.type_palette(&format!("practice {scenario}"));
@@ -262,7 +260,6 @@ fn what_must_not_be_failed_over_says_so() {
 }
 
 #[test]
-#[ignore = "not seen to pass yet: see tests/all.sh slow"]
 fn bad_data_is_not_failed_over_by_a_reflex() {
     let user = User::new();
     let mut console = user.demo(SMALL, &["--speed", SPEED]);
@@ -275,6 +272,8 @@ fn bad_data_is_not_failed_over_by_a_reflex() {
     console.see("What is wrong?");
     console.press(b"d");
     console.until("why not", |t| t.contains("PRACTICE") && t.contains("carr"));
+    console.escape();
+    console.until("the plan again", |t| !t.contains("carr"));
     console.quit();
 }
 
@@ -349,7 +348,6 @@ fn a_demo_knows_its_scenarios_and_takes_no_configuration() {
 }
 
 #[test]
-#[ignore = "not seen to pass yet: see tests/all.sh slow"]
 fn the_same_scenario_with_the_same_seed_gives_the_same() {
     let played = || {
         let user = User::new();
@@ -374,9 +372,17 @@ fn of_kind<'a>(run: &'a Value, kind: &str) -> Vec<&'a Value> {
     run["entries"].as_array().unwrap().iter().filter(|e| e["body"]["is"] == kind).collect()
 }
 
+/// Whether an entry is of an attempt at a step that only looks. Whether what it looks for is there at once, or is waited for,
+/// is a matter of time.
+fn only_looks(run: &Value, entry: &Value) -> bool {
+    let step = entry["body"]["attempt"]["step"].as_u64().and_then(|ix| run["steps"].get(usize::try_from(ix).unwrap()));
+    step.is_some_and(|s| ["dns-moved", "clients-moved"].iter().any(|kind| s["kind"] == *kind))
+}
+
 /// What the entries are, in order. What is shown anew while somebody reads is shown as often as it takes.
 fn order(run: &Value) -> Vec<String> {
-    let kinds = run["entries"].as_array().unwrap().iter().map(|e| {
+    let entries = run["entries"].as_array().unwrap().iter().filter(|e| !only_looks(run, e));
+    let kinds = entries.map(|e| {
         let body = &e["body"];
         format!("{} {} {}", body["is"].as_str().unwrap(), body["from"], body["to"]).replace("null", "")
     });
@@ -390,5 +396,9 @@ fn outcomes(run: &Value) -> Vec<String> {
     let steps = run["steps"].as_array().unwrap();
     let name =
         |e: &Value| steps[usize::try_from(e["body"]["attempt"]["step"].as_u64().unwrap()).unwrap()]["name"].clone();
-    of_kind(run, "outcome").into_iter().map(|e| format!("{}: {}", name(e), e["body"]["outcome"])).collect()
+    let outcome = |e: &Value| match e["body"]["outcome"].as_str().unwrap() {
+        "already-true" if only_looks(run, e) => "succeeded".to_owned(),
+        other => other.to_owned(),
+    };
+    of_kind(run, "outcome").into_iter().map(|e| format!("{}: {}", name(e), outcome(e))).collect()
 }

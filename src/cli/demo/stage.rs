@@ -267,14 +267,20 @@ impl Watcher {
         }
     }
 
-    /// Ends the runner that has just begun to promote, once.
+    /// Ends the runner, once, whose promotion is under way: asked for, and not seen to be done.
     fn interrupt(&self, journal: &Journal, run: &RunId) {
         if !self.interrupts.load(Ordering::Relaxed) {
             return;
         }
         let Ok(state) = journal.state(run) else { return };
         let promotes = |step: &StepIx| state.opened.runbook.step(*step).is_some_and(|s| s.role == StepRole::Promote);
-        let begun = state.open_attempts().any(|a| promotes(&a.id.step));
+        let asked = self.shared.with(|w| {
+            w.clusters()
+                .iter()
+                .flat_map(|c| &c.servers)
+                .any(|s| s.standby.as_ref().is_some_and(|s| s.promotion.is_some()))
+        });
+        let begun = state.open_attempts().any(|a| promotes(&a.id.step) && (asked || a.acted.is_some()));
         if begun && let Some(pid) = state.runner.as_ref().map(|who| who.pid) {
             self.interrupts.store(!home::kill_runner(pid, run.as_str()), Ordering::Relaxed);
         }

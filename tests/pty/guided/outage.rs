@@ -50,7 +50,6 @@ fn a_killed_primary_is_failed_over_by_keys_and_the_outage_is_told_as_it_was() {
 }
 
 #[test]
-#[ignore = "to the second and to the row: needs the machine for itself, see tests/all.sh slow"]
 fn what_the_standby_lacks_of_a_killed_primary_is_told_to_the_byte() {
     let lab = Lab::start(|lab| lab.book(Failover, Fence::OnItsHost));
     let (east, west) = (&lab.pair.primary, &lab.pair.standby);
@@ -104,7 +103,6 @@ fn what_the_standby_lacks_of_a_killed_primary_is_told_to_the_byte() {
 }
 
 #[test]
-#[ignore = "to the second and to the row: needs the machine for itself, see tests/all.sh slow"]
 fn a_frozen_primary_that_thaws_writes_nothing_unnoticed() {
     let lab = Lab::start(|lab| lab.book(Failover, Fence::Block));
     let (east, west) = (&lab.pair.primary, &lab.pair.standby);

@@ -33,7 +33,6 @@ fn books(lab: &Lab) -> String {
 }
 
 #[test]
-#[ignore = "to the second and to the row: needs the machine for itself, see tests/all.sh slow"]
 fn a_switchover_and_the_way_back_lose_nothing() {
     let lab = Lab::start(books);
     let (east, west) = (&lab.pair.primary, &lab.pair.standby);
