@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lifeboat::clock;
-use lifeboat::readiness::PlanStatus;
+use lifeboat::plan::{Area, Plan};
+use lifeboat::readiness::rules::RUNBOOK;
+use lifeboat::readiness::{PlanStatus, Verdict};
 use lifeboat::runbook::{Command, Held, Outcome, RunbookKind, StepIx, Strength};
 
 use crate::acting::{Run, within};
@@ -46,7 +48,10 @@ async fn a_person_does_it_and_says_so() {
 
 /// The plan of the other tests, judged now.
 fn judged(received: u64) -> Arc<PlanStatus> {
-    let plan = two_sites::plan("payments");
+    judged_of(two_sites::plan("payments"), received)
+}
+
+fn judged_of(plan: Arc<Plan>, received: u64) -> Arc<PlanStatus> {
     let mut model = two_sites::model(&[Arc::clone(&plan)], clock::now());
     let now = clock::now();
     for poll in [two_sites::primary(&plan, "east", now, 1_000), two_sites::standby(&plan, "west", now, received)] {
@@ -78,6 +83,22 @@ async fn it_waits_until_the_plan_is_judged_well_by_what_was_read_since() {
     run.status = Some(judged(1_000));
     let seen = run.step(0).look().await;
     assert_eq!((seen.held, seen.waits), (Held::Holds, None), "{}", seen.why);
+}
+
+#[tokio::test]
+async fn what_no_runner_looks_through_is_waited_for_only_by_its_name() {
+    let mut plan = Plan::clone(&two_sites::plan("payments"));
+    plan.runbooks = vec!["switchover".into()];
+    let plan = Arc::new(plan);
+    for (keys, held) in [("area = \"replication\"", Held::Holds), ("finding = \"runbook\"", Held::Unknown)] {
+        let mut run = run("wait-for", keys);
+        let status = judged_of(Arc::clone(&plan), 1_000);
+        let rehearsal = status.findings.iter().find(|f| f.rule == RUNBOOK).unwrap();
+        assert_eq!((rehearsal.area, rehearsal.verdict), (Area::Replication, Verdict::Unknown));
+        run.status = Some(status);
+        let seen = run.step(0).look().await;
+        assert_eq!(seen.held, held, "{keys}: {}", seen.why);
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a server may take to start, or a condition to become true.
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// Waits until a condition holds.
 ///
@@ -75,7 +75,7 @@ impl Drop for Server {
 pub fn dig(server: SocketAddr, name: &str, kind: &str) -> String {
     let output = Command::new("dig")
         .args([&format!("@{}", server.ip()), "-p", &server.port().to_string(), name, kind])
-        .args(["+short", "+tries=1", "+time=1"])
+        .args(["+short", "+tries=3", "+time=2"])
         .output()
         .expect("dig");
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();

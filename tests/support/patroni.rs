@@ -291,6 +291,11 @@ impl Lab {
         n5.start();
         n2.until_role("replica");
         n5.until_role("replica");
+        // A slot that nobody uses yet is a finding.
+        for (leader, most) in [(n1, 2), (n4, 1)] {
+            let streams = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'";
+            until(&format!("{} is streamed from", leader.name), || leader.sql(streams) == most.to_string());
+        }
         lab
     }
 

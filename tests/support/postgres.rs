@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// How long anything here may take before the test fails.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// One server.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub struct PgTwo {
     _dir: tempfile::TempDir,
 }
 
-/// Waits until `done` says so, and fails the test when it does not within a minute: the machine may be busy.
+/// Waits until `done` says so, and fails the test when it does not within three minutes: the machine may be busy.
 pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     let began = lifeboat::clock::now();
     while !done() {
