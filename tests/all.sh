@@ -135,13 +135,12 @@ real() {
   section "Patroni 4" patronis
   # They wait more than they work: a third one at a time makes two cores no busier than a build does.
   section "real servers" cargo test --locked --test real -- --test-threads 3
-  section "the program in a terminal" cargo test --locked --test pty
+  section "the program in a terminal" cargo test --locked --test pty -- --test-threads 3
 }
 
 slow() {
   section "packages" install
   section "an approval that is outlasted" cargo test --locked --test real -- --ignored minutes_after_its_approval
-  section "exact times and losses, and practised runs" cargo test --locked --test pty -- --ignored --test-threads 1
   section "ten minutes, and ten more" env LIFEBOAT_MINUTES=10 LIFEBOAT_WORLD_MINUTES=10 cargo test --locked --test real minutes_of_everything_healthy
 }
 

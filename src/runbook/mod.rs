@@ -18,6 +18,7 @@ mod kind;
 mod preview;
 mod proposal;
 mod rehearsal;
+mod state;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -33,12 +34,13 @@ pub use entry::{
     Attempt, Body, Broken, Closing, Entry, Expected, Moment, Opened, Operator, Outcome, Resolution, SCHEMA, chain,
     verify,
 };
-pub use fold::{Blocked, Given, Phase, RunState, Shown, StepState, StepStatus, fold, step_in};
+pub use fold::fold;
 pub use guard::guard;
 pub use ids::{AttemptId, Digest, Epoch, RunId, StepIx};
 pub use kind::{Cause, RunbookKind};
 pub use preview::{Acted, Fence, Identity, Loss, Observation, Preview, Strength, Yield};
 pub use proposal::{active_site, ends, expected};
 pub use rehearsal::Rehearsal;
+pub use state::{Blocked, Given, Phase, RunState, Shown, StepState, StepStatus, step_in};
 pub use step::{Danger, On, RetrySafety, Runbook, Runbooks, StepPlan, StepRole, Verified};
 pub use watch::WATCHED;

@@ -145,6 +145,10 @@ pub struct Yield {
     /// Facts worth keeping, in words: `LSN 0/3000148 before, timeline 4 -> 5`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<SafeText>,
+    /// When its effect was read to be there, where the step had to look further before it ended: a host that does not answer
+    /// costs its timeout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Now>,
 }
 
 /// What became of the call itself. Whether the effect is there is another question.

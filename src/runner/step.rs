@@ -281,5 +281,6 @@ fn merged(call: Yield, seen: Yield) -> Yield {
         loss: seen.loss.or(call.loss),
         kept: if seen.kept.is_null() { call.kept } else { seen.kept },
         facts,
+        seen: seen.seen.or(call.seen),
     }
 }

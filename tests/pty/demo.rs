@@ -241,11 +241,11 @@ fn what_must_not_be_failed_over_says_so() {
     for (scenario, plan, speed, words) in [
         // What is behind is behind in the user's own time.
         ("lag-spike", "payments", "1", "would be lost; the obje"),
-        ("false-green", "payments", SPEED, "stream"),
-        ("backup-silently-truncated", "mail", SPEED, "smaller"),
-        ("images-behind", "payments", SPEED, "not"),
-        ("dns-ttl-too-high", "payments", SPEED, "3600"),
-        ("bad-data", "payments", SPEED, "orders-are-sound"),
+        ("false-green", "payments", SPEED, "west receives no log"),
+        ("backup-silently-truncated", "mail", SPEED, "is broken"),
+        ("images-behind", "payments", SPEED, "is another build"),
+        ("dns-ttl-too-high", "payments", SPEED, "longer than the whole RTO"),
+        ("bad-data", "payments", SPEED, "and should be 0"),
     ] {
         let user = User::new();
         let mut console = user.demo(LARGE, &["--speed", speed]);
@@ -254,7 +254,11 @@ fn what_must_not_be_failed_over_says_so() {
         console.type_palette(&format!("practice {scenario}"));
         console.press(b":");
         console.type_palette(&format!("plan {plan}"));
-        console.until(scenario, |t| t.contains(words) && !t.contains("● ready"));
+        console.see(&format!("plan {plan}"));
+        console.until(&format!("{scenario} is no readiness"), |t| !t.contains("● ready since"));
+        // The worst finding, in full.
+        console.press(b"g");
+        console.until(scenario, |t| t.contains(words));
         console.quit();
     }
 }
@@ -356,8 +360,10 @@ fn the_same_scenario_with_the_same_seed_gives_the_same() {
         let typed = run(&mut console, b"F");
         let run = user.export();
         // How much is accepted is a matter of time.
-        let typed: Vec<Vec<String>> =
+        let mut typed: Vec<Vec<String>> =
             typed.into_iter().map(|all| all.into_iter().map(|t| normal(&t)).collect()).collect();
+        // What a busy machine made too old is approved once more.
+        typed.dedup();
         (typed, order(&run), outcomes(&run))
     };
     assert_eq!(played(), played());
@@ -386,9 +392,16 @@ fn order(run: &Value) -> Vec<String> {
         let body = &e["body"];
         format!("{} {} {}", body["is"].as_str().unwrap(), body["from"], body["to"]).replace("null", "")
     });
-    let mut kinds: Vec<String> = kinds.filter(|k| !k.starts_with("asked") && !k.starts_with("shown")).collect();
-    kinds.dedup();
-    kinds
+    let mut out: Vec<String> = Vec::new();
+    for kind in kinds.filter(|k| !k.starts_with("asked") && !k.starts_with("shown")) {
+        match kind.split(' ').next() {
+            // With the approval that it takes back.
+            Some("disarmed") => drop(out.pop()),
+            _ if out.last() == Some(&kind) => {}
+            _ => out.push(kind),
+        }
+    }
+    out
 }
 
 /// Every attempt's end: the step, and how.

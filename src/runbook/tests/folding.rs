@@ -216,6 +216,25 @@ fn an_unfence_takes_the_fence_away() {
 }
 
 #[test]
+fn users_were_back_when_that_was_read_and_not_when_the_last_timeout_was_over() {
+    let steps = vec![
+        step("promote", StepRole::Promote, Danger::Irreversible, None),
+        step("clients are back", StepRole::Verify, Danger::None, None),
+    ];
+    let mut b = Bench::with(Runbook { kind: RunbookKind::Failover, steps });
+    b.tenure(1);
+    b.approved(0, 1);
+    b.carry_out(0);
+    b.begin(1).unwrap();
+    let read = b.now;
+    b.now = read.plus(std::time::Duration::from_secs(3));
+    let left = Yield { seen: Some(read), ..Yield::default() };
+    let resolution = Resolution { outcome: Outcome::Succeeded, why: "5 sessions".into(), left };
+    b.runner(Command::End { attempt: Bench::attempt(1, 1), resolution }).unwrap();
+    assert_eq!(b.state.recovered(), Some(read));
+}
+
+#[test]
 fn what_a_person_says_of_a_step() {
     let mut b = Bench::held();
     let confirm = |done| Command::Confirm { step: ix(5), done, words: "they know".to_owned() };

@@ -178,7 +178,9 @@ impl Clients {
                 Some(old) => self.at(old, scene, others).await.map_err(|gap| about(old, &gap)),
             }
         };
-        let (new, old) = futures_util::future::join(self.at(&self.place, scene, deadline), old).await;
+        // One that does not answer costs its timeout, and users have been back meanwhile.
+        let new = async { (self.at(&self.place, scene, deadline).await, clock::now()) };
+        let ((new, read), old) = futures_util::future::join(new, old).await;
         if let Ok((n @ 1.., false)) = old
             && self.first.is_none()
         {
@@ -205,7 +207,8 @@ impl Clients {
         if held != Held::Holds {
             seen.waits = Some(SafeText::new(&format!("{least} sessions ({new} now); {left}")));
         }
-        seen.left = Yield { facts: vec![SafeText::new(&why)], ..Yield::default() };
+        seen.left =
+            Yield { facts: vec![SafeText::new(&why)], seen: (held == Held::Holds).then_some(read), ..Yield::default() };
         seen
     }
 }
