@@ -42,7 +42,7 @@ pub enum Order {
     /// Open a run, and start its runner.
     Open(Box<OpenRun>),
     /// Put what a person wants of a run into its journal.
-    Command(RunId, Command),
+    Command(RunId, Box<Command>),
     /// Start a runner for a run whose own is gone.
     Start(RunId),
 }

@@ -211,7 +211,7 @@ impl Backstage for Live {
     }
 
     fn command(&mut self, run: RunId, command: Command) {
-        self.order(Order::Command(run, command));
+        self.order(Order::Command(run, Box::new(command)));
     }
 
     fn rehearse(&mut self, status: &Arc<PlanStatus>, lost: bool) {

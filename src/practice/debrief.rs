@@ -133,10 +133,16 @@ fn lost(state: &RunState, truth: Truth) -> String {
     let real = if truth.lost_bytes == 0 && truth.lost_rows == 0 {
         "none".to_owned()
     } else {
-        format!("{} of log, {} committed rows", Bytes(truth.lost_bytes), truth.lost_rows)
+        let rows = if truth.lost_rows == 1 { "row" } else { "rows" };
+        format!("{} of log, {} committed {rows}", Bytes(truth.lost_bytes), truth.lost_rows)
     };
     let expected = state.opened.expected.loss.map_or_else(|| "unknown".to_owned(), |l| format!("at most {l}"));
-    let told = state.loss().and_then(|l| l.missing).map_or_else(|| "not measured".to_owned(), |b| b.to_string());
+    let measured = state.loss().and_then(|l| Some((l.missing?, l.end)));
+    let told = match measured {
+        Some((missing, true)) => missing.to_string(),
+        Some((missing, false)) => format!("at least {missing}, for nobody saw where its log ended"),
+        None => "not measured".to_owned(),
+    };
     let rpo = state.opened.expected.rpo;
     format!("data lost: {real}; the run measured: {told}; expected when it was opened: {expected}, objective {rpo}")
 }

@@ -148,7 +148,7 @@ pub struct Yield {
     /// When its effect was read to be there, where the step had to look further before it ended: a host that does not answer
     /// costs its timeout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seen: Option<Now>,
+    pub seen: Option<Box<Now>>,
 }
 
 /// What became of the call itself. Whether the effect is there is another question.

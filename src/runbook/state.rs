@@ -351,7 +351,7 @@ impl RunState {
             return None;
         }
         let ends = self.steps.iter().take(counted).filter_map(|s| s.attempts.last()?.end.as_ref());
-        ends.map(|(resolution, at, _)| resolution.left.seen.unwrap_or(*at)).max_by_key(|at| at.wall)
+        ends.map(|(resolution, at, _)| resolution.left.seen.as_deref().copied().unwrap_or(*at)).max_by_key(|at| at.wall)
     }
 
     /// Whether users were served until this run itself took the service away: no outage was seen before it was opened.

@@ -169,13 +169,13 @@ fn others_follow_what_one_does_and_a_watcher_changes_nothing() {
     let run = alice.opens();
     let mut bob = session(dir.path(), true, nobody);
     bob.follows(&run, 1);
-    bob.guide.order(Order::Command(run.clone(), Command::Note { text: "hello".to_owned() }));
+    bob.guide.order(Order::Command(run.clone(), Box::new(Command::Note { text: "hello".to_owned() })));
     assert!(bob.refused().contains("read-only"));
-    alice.guide.order(Order::Command(run.clone(), Command::Note { text: "hello".to_owned() }));
+    alice.guide.order(Order::Command(run.clone(), Box::new(Command::Note { text: "hello".to_owned() })));
     let entries = bob.follows(&run, 2);
     assert!(matches!(&entries.as_slice(), [Entry { body: Body::Noted { text }, .. }] if text.as_str() == "hello"));
     // What makes no sense is refused where it counts.
-    alice.guide.order(Order::Command(run, Command::Acknowledge { reason: "seen".to_owned() }));
+    alice.guide.order(Order::Command(run, Box::new(Command::Acknowledge { reason: "seen".to_owned() })));
     assert!(alice.refused().contains("the run is open"));
 }
 
@@ -189,7 +189,7 @@ fn two_who_write_at_once_both_write() {
     for round in 0..10 {
         for guide in [&alice.guide, &bob.guide] {
             let text = format!("round {round}");
-            guide.order(Order::Command(run.clone(), Command::Note { text }));
+            guide.order(Order::Command(run.clone(), Box::new(Command::Note { text })));
             orders += 1;
         }
         alice.follows(&run, orders);
@@ -208,7 +208,7 @@ fn what_is_ordered_right_before_the_end_is_carried_out() {
     let Session { guide, notices } = alice;
     // The screen is gone first, as when somebody leaves; then the guide is dropped.
     drop(notices);
-    guide.order(Order::Command(run.clone(), Command::Ask { from: StepIx(0), to: StepIx(0) }));
+    guide.order(Order::Command(run.clone(), Box::new(Command::Ask { from: StepIx(0), to: StepIx(0) })));
     drop(guide);
     let state = Journal::look(dir.path()).unwrap().state(&run).unwrap();
     assert!(state.asked.is_some());
@@ -306,7 +306,7 @@ fn a_closed_run_that_nobody_watches_is_told_and_gets_another_watcher() {
     drop(held);
     unwatched(&mut carol, &run);
     // Once somebody has taken note, there is nothing to watch.
-    carol.guide.order(Order::Command(run.clone(), Command::Acknowledge { reason: "seen".to_owned() }));
+    carol.guide.order(Order::Command(run.clone(), Box::new(Command::Acknowledge { reason: "seen".to_owned() })));
     carol.follows(&run, journal.state(&run).unwrap().seq + 1);
     assert!(matches!(journal.take(&run, &operator()), Err(JournalError::Closed(_))));
 }

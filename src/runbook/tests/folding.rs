@@ -228,7 +228,7 @@ fn users_were_back_when_that_was_read_and_not_when_the_last_timeout_was_over() {
     b.begin(1).unwrap();
     let read = b.now;
     b.now = read.plus(std::time::Duration::from_secs(3));
-    let left = Yield { seen: Some(read), ..Yield::default() };
+    let left = Yield { seen: Some(Box::new(read)), ..Yield::default() };
     let resolution = Resolution { outcome: Outcome::Succeeded, why: "5 sessions".into(), left };
     b.runner(Command::End { attempt: Bench::attempt(1, 1), resolution }).unwrap();
     assert_eq!(b.state.recovered(), Some(read));

@@ -112,7 +112,7 @@ fn bodies() -> Vec<Body> {
         loss: Some(Loss { seen: Some(Lsn(9)), held: Lsn(5), missing: Some(Bytes(4)), end: false }),
         kept: json!({ "A": ["192.0.2.1"] }),
         facts: vec!["timeline 4 -> 5".into()],
-        seen: Some(now),
+        seen: Some(Box::new(now)),
     };
     let mut shown = preview(ix(3), now);
     shown.left = left.clone();

@@ -207,8 +207,11 @@ impl Clients {
         if held != Held::Holds {
             seen.waits = Some(SafeText::new(&format!("{least} sessions ({new} now); {left}")));
         }
-        seen.left =
-            Yield { facts: vec![SafeText::new(&why)], seen: (held == Held::Holds).then_some(read), ..Yield::default() };
+        seen.left = Yield {
+            facts: vec![SafeText::new(&why)],
+            seen: (held == Held::Holds).then(|| Box::new(read)),
+            ..Yield::default()
+        };
         seen
     }
 }
