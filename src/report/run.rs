@@ -11,8 +11,10 @@ fn moment(at: DateTime<Utc>) -> String {
 }
 
 fn since(at: DateTime<Utc>, t0: DateTime<Utc>) -> String {
-    let span = at.signed_duration_since(t0).to_std().unwrap_or_default();
-    format!("T0 + {}", Span(std::time::Duration::from_secs(span.as_secs())))
+    let apart = at.signed_duration_since(t0);
+    // Of a planned run, users are away only from its fence on, which is after somebody began.
+    let (sign, span) = if apart < chrono::TimeDelta::zero() { ("-", -apart) } else { ("+", apart) };
+    format!("T0 {sign} {}", Span(std::time::Duration::from_secs(span.to_std().unwrap_or_default().as_secs())))
 }
 
 /// The moments that people ask for after a run: what, when.

@@ -280,9 +280,14 @@ impl RunState {
             return Err("its end is known already");
         }
         let before = known.end.replace((resolution.clone(), entry.at, entry.seq));
+        let began = known.began.wall;
         if resolution.outcome.is_done() {
             // What stood in the way was that nobody could say.
             self.blocked = self.blocked.take().filter(|b| before.as_ref().is_none_or(|(_, at, _)| *at != b.at));
+        }
+        // Nothing was taken away by what was not begun.
+        if resolution.outcome == Outcome::NotStarted && self.t0.at == began {
+            self.t0 = self.opened.t0.clone();
         }
         // What a person left out stays so, unless its effect is seen after all: the run does not go back to it.
         if status.state == StepState::Skipped && !resolution.outcome.is_done() {

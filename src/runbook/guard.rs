@@ -1,16 +1,19 @@
 //! What must hold for a step beyond its own target: the fence before the promotion, the loss, the order of things.
 
 use crate::plan::{Bytes, Now, SafeText, SiteId, Span};
-use crate::readiness::{Bearing, Bound as LossBound, PlanStatus, Situation};
+use crate::readiness::{ActiveSite, Bearing, Bound as LossBound, PlanStatus, Situation};
 
 use super::{
-    Amount, Cause, Class, Condition, Held, RunState, RunbookKind, StepIx, StepPlan, StepRole, StepState, Strength,
+    Amount, Cause, Class, Condition, Held, Observation, RunState, RunbookKind, StepIx, StepPlan, StepRole, StepState,
+    Strength,
 };
 
 /// Names of the conditions that any system's step may have.
 pub mod ids {
     /// How sure it is that the old primary takes no writes.
     pub const FENCE: &str = "fence";
+    /// Whether a fence that was put up before still holds.
+    pub const FALLEN: &str = "fence-holds";
     /// What would be lost.
     pub const LOSS: &str = "loss";
     /// Whether two sites take writes.
@@ -35,7 +38,7 @@ pub fn guard(ix: StepIx, step: &StepPlan, state: &RunState, status: Option<&Plan
     let mut out = Vec::new();
     match step.role {
         StepRole::Promote if !drill => {
-            out.push(fence(ix, state, now));
+            out.push(fence(ix, step, state, status, now));
             out.push(loss(state, status, now));
             out.push(split(status, now));
             if state.opened.cause == Cause::BadData {
@@ -46,7 +49,10 @@ pub fn guard(ix: StepIx, step: &StepPlan, state: &RunState, status: Option<&Plan
             }
             out.extend(readiness(&state.opened.to, status, now));
         }
-        StepRole::Traffic if !drill => out.push(promoted(ix, state, status, now)),
+        StepRole::Traffic if !drill => {
+            out.push(promoted(ix, state, status, now));
+            out.extend(alone(state, status, now));
+        }
         StepRole::Promote
         | StepRole::Traffic
         | StepRole::Fence
@@ -69,9 +75,32 @@ fn to_come(ix: StepIx, state: &RunState, role: StepRole) -> bool {
         .any(|at| state.steps.get(at.place()).is_some_and(|s| !s.state.is_over()))
 }
 
-fn fence(ix: StepIx, state: &RunState, now: Now) -> Condition {
-    let what = format!("{} is fenced: it takes no writes", state.opened.from);
-    let condition = |held, why: &dyn std::fmt::Display| Condition::new(ids::FENCE, Class::Risk, &what, held, why, now);
+/// Whether the site that is left is seen to take writes, by the newest judgement.
+fn writes(state: &RunState, status: &PlanStatus) -> bool {
+    let from = &state.opened.from;
+    match &status.active.database {
+        ActiveSite::At(site) => site == from,
+        ActiveSite::Several(sites) => sites.contains(from),
+        ActiveSite::Nowhere | ActiveSite::LastSeen(_) | ActiveSite::Unknown | ActiveSite::NotProbed => false,
+    }
+}
+
+fn fence(ix: StepIx, step: &StepPlan, state: &RunState, status: Option<&PlanStatus>, now: Now) -> Condition {
+    let from = &state.opened.from;
+    let what = format!("{from} is fenced: it takes no writes");
+    let of = |class, held, why: &dyn std::fmt::Display| Condition::new(ids::FENCE, class, &what, held, why, now);
+    let condition = |held, why: &dyn std::fmt::Display| of(Class::Risk, held, why);
+    let writing = status.is_some_and(|s| writes(state, s));
+    if let Some(again) = state.wrote_since_fence() {
+        let since = again.wall.format("%H:%M:%SZ");
+        // Once it was seen to write, what fenced it is refuted, whatever that was.
+        return if writing || status.is_none() {
+            of(Class::Identity, Held::Fails, &format!("it took writes again at {since}: stop it first"))
+        } else {
+            let why = format!("assumed: it took writes again at {since}, and is not seen to now");
+            condition(Held::Unknown, &why).accepted_by(ASSUMED_FENCE)
+        };
+    }
     match state.fence() {
         Some(fence) => match fence.strength {
             Strength::Proven | Strength::Blocked => {
@@ -84,8 +113,36 @@ fn fence(ix: StepIx, state: &RunState, now: Now) -> Condition {
         None if to_come(ix, state, StepRole::Fence) => {
             condition(Held::Unknown, &"the fence is a step before this one").accepted_by("no fence").later()
         }
+        // A runbook that promotes without a fence says why; one whose fence was left out does not.
+        None if writing && step.because.is_none() => {
+            of(Class::Identity, Held::Fails, &"no step fenced it, and it takes writes now: stop it first")
+        }
         None => condition(Held::Unknown, &"no step fenced it").accepted_by("no fence"),
     }
+}
+
+/// Traffic does not go to one of two sites that both take writes, once this run has seen the old one do so again, or where
+/// nothing keeps its applications away.
+fn alone(state: &RunState, status: Option<&PlanStatus>, now: Now) -> Option<Condition> {
+    let again = state.wrote_since_fence().filter(|_| status.is_none_or(|s| writes(state, s)));
+    if let Some(again) = again {
+        let why =
+            format!("{} took writes again at {}: stop it first", state.opened.from, again.wall.format("%H:%M:%SZ"));
+        return Some(Condition::new(ids::SPLIT, Class::Identity, ONE_WRITER, Held::Fails, &why, now));
+    }
+    let split = matches!(status.map(|s| &s.situation), Some(Situation::SplitBrain { .. }));
+    (split && state.fence_strength() != Some(Strength::Blocked)).then(|| self::split(status, now))
+}
+
+/// What is seen of a fence that was put up before, looked at anew: whether it holds still. What holds, or what nobody can
+/// say now, stays as the fence itself was judged.
+#[must_use]
+pub fn fallen(state: &RunState, seen: &Observation) -> Option<Condition> {
+    let what = format!("the fence of {} still holds", state.opened.from);
+    (seen.held == Held::Fails).then(|| {
+        let why = format!("{}: fence it again, or end the run", seen.why);
+        Condition::new(ids::FALLEN, Class::Identity, &what, Held::Fails, &why, seen.at)
+    })
 }
 
 /// The loss by the newest judgement, against the objective. A switchover loses nothing, or is none.
@@ -138,8 +195,11 @@ fn drained(state: &RunState, missing: Option<Bytes>) -> bool {
     state.fence_strength() >= Some(Strength::Blocked) && complete && missing.is_none_or(|m| m.0 == 0)
 }
 
+/// What must be so of all sites.
+const ONE_WRITER: &str = "no two sites take writes";
+
 fn split(status: Option<&PlanStatus>, now: Now) -> Condition {
-    let what = "no two sites take writes";
+    let what = ONE_WRITER;
     match status.map(|s| &s.situation) {
         Some(Situation::SplitBrain { sites }) => {
             let sites: Vec<&str> = sites.iter().map(SiteId::as_str).collect();
@@ -162,12 +222,12 @@ fn promoted(ix: StepIx, state: &RunState, status: Option<&PlanStatus>, now: Now)
         promotes && state.steps.get(at.place()).is_some_and(|s| matches!(s.state, StepState::Done(_)))
     });
     let seen = status.is_some_and(|s| match &s.active.database {
-        crate::readiness::ActiveSite::At(site) => site == to,
-        crate::readiness::ActiveSite::Several(_)
-        | crate::readiness::ActiveSite::Nowhere
-        | crate::readiness::ActiveSite::LastSeen(_)
-        | crate::readiness::ActiveSite::Unknown
-        | crate::readiness::ActiveSite::NotProbed => false,
+        ActiveSite::At(site) => site == to,
+        ActiveSite::Several(_)
+        | ActiveSite::Nowhere
+        | ActiveSite::LastSeen(_)
+        | ActiveSite::Unknown
+        | ActiveSite::NotProbed => false,
     });
     let condition = |held, why: &str| {
         Condition::new(ids::PROMOTED, Class::Risk, &what, held, &why, now).accepted_by("traffic without a primary")

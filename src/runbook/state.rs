@@ -232,11 +232,18 @@ impl RunState {
     /// Whether this run fenced the old site, and nothing took its place: nobody is served.
     #[must_use]
     pub fn fences_for_nothing(&self) -> bool {
-        let moved = self.promotions().any(|s| matches!(s.state, StepState::Done(_)) || !s.attempts.is_empty());
+        let moved = self.may_have_promoted();
         let fences = |ix: &StepIx| self.opened.runbook.step(*ix).is_some_and(|s| s.role == super::StepRole::Fence);
         let ours = self.opened.runbook.places().filter(fences).filter_map(|ix| self.steps.get(ix.place()));
         let ours = ours.into_iter().any(|s| s.state == StepState::Done(Outcome::Succeeded));
-        self.promotions().next().is_some() && !moved && ours && self.fence_strength() >= Some(Strength::Blocked)
+        let holds = self.fence_strength() >= Some(Strength::Blocked) && self.wrote_since_fence().is_none();
+        self.promotions().next().is_some() && !moved && ours && holds
+    }
+
+    /// Whether a promotion was begun: then another site may take writes.
+    #[must_use]
+    pub fn may_have_promoted(&self) -> bool {
+        self.promotions().any(|s| matches!(s.state, StepState::Done(_)) || !s.attempts.is_empty())
     }
 
     /// Where it stands.

@@ -27,6 +27,20 @@ impl RunState {
         ends.next_back()
     }
 
+    /// When the old site was seen last to take writes although it was fenced; `None` where that was not seen since.
+    #[must_use]
+    pub fn wrote_since_fence(&self) -> Option<Now> {
+        let (fenced, _) = self.fenced_since()?;
+        self.alarms.iter().map(|(_, at)| *at).rfind(|at| at.wall >= fenced.wall)
+    }
+
+    /// The step that left the fence that holds now.
+    #[must_use]
+    pub fn fenced_by(&self) -> Option<StepIx> {
+        let fence = self.fence()?;
+        self.lefts().filter(|(_, left)| left.fence.as_ref() == Some(fence)).map(|(ix, _)| ix).last()
+    }
+
     /// Whether there is something to watch after the run is closed: nothing proves that the old site takes no writes, nobody
     /// has taken note of the run's end, and that is not longer ago than `most`. A run that took this one's place watches
     /// itself.

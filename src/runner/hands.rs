@@ -14,7 +14,10 @@ use crate::net::Net;
 use crate::plan::{Plan, SafeText};
 use crate::readiness::{Gap, Reason};
 use crate::runbook::guard::ids;
-use crate::runbook::{Acted, Authorized, Class, Condition, Held, Observation, Preview, RunState, StepIx, guard};
+use crate::runbook::{
+    Acted, Authorized, Class, Condition, Held, Observation, Preview, RunState, StepIx, StepPlan, StepRole, Strength,
+    guard,
+};
 use crate::systems::{self, Executor, Fault, Guarding, Scene, unreadable};
 
 use super::Eyes;
@@ -85,10 +88,14 @@ impl Hands {
         };
         let mut slot = slot.lock().await;
         let deadline = Instant::now() + LOOK;
+        let mut fallen = None;
         let mut preview = match opened(&mut slot, &self.open, &scene, ix) {
             Err(gap) => failed(step.name.as_str(), &gap),
             Ok(executor) => {
-                let looked = bounded(executor.preview(&scene, deadline), deadline).await;
+                // A fence that is put up is looked at again, at the same time.
+                let looking = bounded(executor.preview(&scene, deadline), deadline);
+                let (looked, fence) = futures_util::future::join(looking, self.fence(ix, step, state)).await;
+                fallen = fence;
                 match looked {
                     Ok(preview) => preview,
                     Err(gap) => {
@@ -107,7 +114,20 @@ impl Hands {
             preview.conditions.push(self.alone(lock, &scene).await);
         }
         preview.conditions.extend(guard(ix, step, state, scene.status.as_deref(), clock::now()));
+        preview.conditions.extend(fallen);
         preview
+    }
+
+    /// Before anything is promoted, or traffic moved: whether the fence that this run has put up still holds, by that step's
+    /// own look. What was merely assumed is for the look at the old primary to say.
+    async fn fence(&self, ix: StepIx, step: &StepPlan, state: &RunState) -> Option<Condition> {
+        let asks = matches!(step.role, StepRole::Promote | StepRole::Traffic);
+        let fence = state.fenced_by().filter(|by| asks && *by != ix && state.opened.kind.is_real())?;
+        if state.fence_strength() < Some(Strength::Blocked) {
+            return None;
+        }
+        let seen = self.observe(fence, state, LOOK).await;
+        guard::fallen(state, &seen)
     }
 
     /// Whether the lock at a step's target is held. It is taken where it is not, and kept for the runner's life.

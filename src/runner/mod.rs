@@ -283,8 +283,16 @@ impl Desk {
         let alarm = self.sentry.look(state, &self.bench.hands.eyes().sight(), ours);
         if let Some(what) = alarm {
             tracing::warn!(%what, "alarm");
-            if let Err(Unwritten::Failed(_)) = self.book().record(Command::Raise { what }).await {
-                self.sentry.forget();
+            match self.book().record(Command::Raise { what: what.clone() }).await {
+                Err(Unwritten::Failed(_)) => self.sentry.forget(),
+                // Nothing goes on by what was approved before anybody knew.
+                Ok(_) if state.approval.is_some() => {
+                    if let Err(e) = self.book().record(Command::Disarm { why: vec![what] }).await {
+                        tracing::warn!("an approval outlives an alarm: {e:?}");
+                    }
+                    return None;
+                }
+                Ok(_) | Err(Unwritten::Refused(_) | Unwritten::Over) => {}
             }
         }
         if !self.in_hand.is_empty() {

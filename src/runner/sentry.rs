@@ -43,10 +43,14 @@ impl Sentry {
                 continue;
             }
             let (site, strength) = (&writer.site, state.fence_strength().map_or("no fence", Strength::word));
-            let what = SafeText::new(&format!(
-                "{site} takes writes again ({}, fence: {strength}): two sites may take writes; fence it now",
-                lane.probe.name
-            ));
+            // Before anything is promoted it is the only one that serves, and to stop it would be an outage.
+            let means = if state.may_have_promoted() {
+                "two sites may take writes; fence it now"
+            } else {
+                "its fence does not hold; fence it again before anything is promoted, or end the run"
+            };
+            let what = format!("{site} takes writes again ({}, fence: {strength}): {means}", lane.probe.name);
+            let what = SafeText::new(&what);
             self.told.insert(lane.clone(), what.clone());
             // A runner that takes over tells nothing twice.
             let known = under != ours && state.alarms.iter().any(|(told, _)| *told == what);

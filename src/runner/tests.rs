@@ -47,6 +47,8 @@ struct World {
     elsewhere: AtomicBool,
     /// Whether the fence proves nothing.
     assumed: AtomicBool,
+    /// Whether a fence that is not assumed stops the server, and does not merely turn its applications away.
+    proven: AtomicBool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -177,7 +179,12 @@ impl Executor for Fake {
             }
             if self.name == "fence" {
                 let assumed = self.world.assumed.load(Ordering::SeqCst);
-                let strength = if assumed { Strength::Assumed } else { Strength::Blocked };
+                let proven = self.world.proven.load(Ordering::SeqCst);
+                let strength = match (assumed, proven) {
+                    (true, _) => Strength::Assumed,
+                    (false, true) => Strength::Proven,
+                    (false, false) => Strength::Blocked,
+                };
                 seen.left.fence = Some(Fence { strength, why: SafeText::new("as it was told") });
             }
             seen
@@ -857,6 +864,54 @@ async fn an_old_site_that_takes_writes_again_is_an_alarm_even_after_the_end() {
     let alarms = b.proved().alarms;
     assert_eq!(alarms.len(), 1, "once");
     assert!(alarms[0].0.as_str().starts_with("east takes writes again (orders-db, fence: assumed)"), "{alarms:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alarm_ends_what_was_approved_before_it() {
+    let b = bench(failover());
+    b.world.proven.store(true, Ordering::SeqCst);
+    let (runner, stop) = b.runner().await;
+    let lane = LaneId {
+        probe: ProbeId::new(&PlanId::new("payments"), "orders-db"),
+        subject: Subject::site(SiteId::new("east")),
+    };
+    // Whatever stopped it, something starts it again.
+    let asked = clock::now().plus(Duration::from_secs(60));
+    let writer = Writer { site: SiteId::new("east"), asked, system: None };
+    b.show.send(Sight { writes: HashMap::from([(lane, writer)]), ..Sight::default() }).unwrap();
+    b.start().await;
+    let blocked = until("the end of the approval", || b.state().blocked).await;
+    assert!(blocked.why[0].as_str().contains("its fence does not hold"), "{blocked:?}");
+    assert_eq!((b.world.effect("fence"), b.world.effect("promote")), (1, 0));
+    let state = b.state();
+    assert!(state.approval.is_none() && state.alarms.len() == 1 && state.wrote_since_fence().is_some());
+    stop.cancel();
+    assert_eq!(runner.await.unwrap(), End::Stopped);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fence_that_fell_after_it_was_seen_lets_nothing_be_promoted() {
+    let b = bench(failover());
+    let (runner, stop) = b.runner().await;
+    b.command(Command::Ask { from: StepIx(0), to: StepIx(0) }).unwrap();
+    until("the fence is shown", || b.state().shown).await;
+    b.approve().unwrap();
+    until("the fence is up", || Some(()).filter(|()| b.state().fence().is_some())).await;
+    // Somebody lets the applications in again, by hand.
+    b.world.effects.lock().unwrap().remove("fence");
+    b.ask().await;
+    let shown = b.state().shown.unwrap();
+    let (_, promotion) = &shown.steps[0];
+    let fallen = promotion
+        .conditions
+        .iter()
+        .find(|c| c.id == crate::runbook::guard::ids::FALLEN)
+        .expect("it is looked at again");
+    assert_eq!((fallen.class, fallen.held), (crate::runbook::Class::Identity, Holds::Fails));
+    assert!(b.approve().is_err(), "nothing is typed that would waive it");
+    assert_eq!(b.world.effect("promote"), 0);
+    stop.cancel();
+    assert_eq!(runner.await.unwrap(), End::Stopped);
 }
 
 /// A run whose first step fenced with this strength, and what it kept.

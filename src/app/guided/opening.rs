@@ -113,7 +113,17 @@ pub fn propose(app: &App, plan: &PlanId, kind: RunbookKind, now: Now) -> Result<
 
 /// Since when users have been without service, and when that was first seen.
 fn beginning(app: &App, status: &PlanStatus, kind: RunbookKind, now: Now) -> (Moment, Option<DateTime<Utc>>) {
-    if kind != RunbookKind::Failover || !status.situation.leads() {
+    let runs = match &status.situation {
+        Situation::Normal | Situation::AwayFromHome { .. } => true,
+        Situation::Starting
+        | Situation::PrimaryUnseen { .. }
+        | Situation::PrimaryUnreachable { .. }
+        | Situation::PrimaryDown { .. }
+        | Situation::SplitBrain { .. }
+        | Situation::Disagree { .. }
+        | Situation::NoPrimary => false,
+    };
+    if kind != RunbookKind::Failover || runs {
         let why = if kind == RunbookKind::Failover { "until then it was seen to run" } else { "it was started then" };
         return (Moment { at: now.wall, why: why.into() }, None);
     }
@@ -136,7 +146,8 @@ fn beginning(app: &App, status: &PlanStatus, kind: RunbookKind, now: Now) -> (Mo
     };
     let mine = app.model.changes().rev().filter(|c| c.plan == status.plan.id);
     let trouble = mine.take_while(|c| c.situation.leads()).last();
-    (t0, trouble.map(|c| c.at.wall))
+    // What was so from the first look on is no change: it is seen now, at the latest.
+    (t0, Some(trouble.map_or(now.wall, |c| c.at.wall)))
 }
 
 /// To what backups could bring the data back: what was found of each, with when that was looked at, and up to which moment

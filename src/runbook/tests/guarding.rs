@@ -39,6 +39,31 @@ fn a_promotion_wants_a_fence() {
 }
 
 #[test]
+fn a_fence_that_is_seen_to_have_fallen_is_none_whatever_it_was() {
+    for strength in [Strength::Proven, Strength::Blocked, Strength::Assumed] {
+        let mut b = fenced(Some(strength));
+        assert!(conditions(&b, 4).iter().all(|c| c.id != ids::SPLIT));
+        b.runner(Command::Raise { what: "east takes writes again".into() }).unwrap();
+        let fence = one(&b, 3, ids::FENCE);
+        assert_eq!(
+            (fence.class, fence.held, fence.consent.as_str()),
+            (Class::Identity, Held::Fails, ""),
+            "{strength:?}"
+        );
+        let traffic = one(&b, 4, ids::SPLIT);
+        assert_eq!((traffic.class, traffic.held), (Class::Identity, Held::Fails), "{strength:?}");
+        assert_eq!(b.state.fenced_by(), Some(ix(0)));
+    }
+    let seen = |held| Observation::new(held, "shop was let in", at(9));
+    let b = fenced(Some(Strength::Blocked));
+    let fallen = guard::fallen(&b.state, &seen(Held::Fails)).unwrap();
+    assert_eq!((fallen.class, fallen.held), (Class::Identity, Held::Fails));
+    for held in [Held::Holds, Held::Unknown] {
+        assert_eq!(guard::fallen(&b.state, &seen(held)), None, "{held:?}");
+    }
+}
+
+#[test]
 fn what_nobody_looked_at_is_unknown() {
     let b = Bench::held();
     let loss = one(&b, 3, ids::LOSS);

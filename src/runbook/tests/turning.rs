@@ -106,6 +106,21 @@ fn users_are_away_from_the_fence_on_until_they_are_seen_to_be_back() {
 }
 
 #[test]
+fn a_fence_that_was_not_begun_takes_nothing_away() {
+    let mut b = bench();
+    b.now = at(30);
+    b.approved(0, 0);
+    b.begin(0).unwrap();
+    assert_eq!(b.state.t0.at, at(30).wall);
+    b.end(0, 1, Outcome::NotStarted).unwrap();
+    assert_eq!(b.state.t0, b.state.opened.t0, "it served on");
+    b.now = at(60);
+    b.approved(0, 0);
+    b.begin(0).unwrap();
+    assert_eq!(b.state.t0.at, at(60).wall);
+}
+
+#[test]
 fn an_outage_that_was_seen_before_keeps_its_beginning() {
     let mut b = bench();
     let mut opened = (*b.state.opened).clone();

@@ -260,7 +260,12 @@ fn again(known: &Known, cells: usize) -> Vec<Line> {
     if state.alarms.is_empty() || state.acknowledged.is_some() {
         return Vec::new();
     }
-    let words = format!("stop {} now. Its fence again:", state.opened.from);
+    let from = &state.opened.from;
+    let words = if state.may_have_promoted() {
+        format!("stop {from} now. Its fence again:")
+    } else {
+        format!("{from} serves, and its fence does not hold: end the run (X), or fence it again before you go on:")
+    };
     let mut out = hanging(&[("✖ ".into(), Role::NotReady)], &words, Role::Selected, cells);
     let runbook = &state.opened.runbook;
     let fence = runbook.places().find(|ix| runbook.step(*ix).is_some_and(|s| s.role == StepRole::Fence));

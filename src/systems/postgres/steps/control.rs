@@ -21,8 +21,37 @@ pub(super) enum Check {
     Stopped(Option<Control>, String),
     /// It is not.
     Runs(String),
-    /// Nobody can say.
-    Unknown(String),
+    /// Nobody can say; what its control file holds, where the check showed that.
+    Unknown(Option<Control>, String),
+}
+
+impl Check {
+    /// The cluster whose data directory was looked at, by its system identifier.
+    pub(super) fn system(&self) -> Option<&str> {
+        match self {
+            Self::Stopped(control, _) | Self::Unknown(control, _) => control.as_ref().map(|c| c.system.as_str()),
+            Self::Runs(_) => None,
+        }
+    }
+
+    /// The same, held against the cluster that is meant: the control file of another one proves nothing, and neither does one
+    /// that nobody can compare.
+    pub(super) fn of(self, meant: Option<&str>) -> Self {
+        match (self, meant) {
+            (Self::Stopped(Some(control), words), Some(meant)) if control.system == meant => {
+                Self::Stopped(Some(control), words)
+            }
+            (Self::Stopped(Some(control), words), Some(meant)) => {
+                let words = format!("{words}, but it is of the cluster {}, not {meant}", control.system);
+                Self::Unknown(Some(control), words)
+            }
+            (Self::Stopped(Some(control), words), None) => {
+                let words = format!("{words}, of the cluster {}: nothing to compare that with", control.system);
+                Self::Unknown(Some(control), words)
+            }
+            (other @ (Self::Stopped(None, _) | Self::Runs(_) | Self::Unknown(..)), _) => other,
+        }
+    }
 }
 
 /// A program's words as one would type them.
@@ -128,7 +157,7 @@ pub(super) async fn check(net: &Net, program: &Program, stopped: i32, deadline: 
 fn read(ran: Result<Exit, Gap>, program: &Program, stopped: i32) -> Check {
     let exit = match ran {
         Ok(exit) => exit,
-        Err(gap) => return Check::Unknown(gap.to_string()),
+        Err(gap) => return Check::Unknown(None, gap.to_string()),
     };
     if let Some(control) = control(&String::from_utf8_lossy(&exit.stdout)) {
         let words = format!("its control file says \"{}\"", control.state);
@@ -136,14 +165,16 @@ fn read(ran: Result<Exit, Gap>, program: &Program, stopped: i32) -> Check {
             Check::Stopped(Some(control), words)
         } else {
             // It runs, or it crashed: the file does not tell.
-            Check::Unknown(words)
+            Check::Unknown(Some(control), words)
         };
     }
     let said = exit.complaint();
     match exit.ended {
         Ended::Code(code) if code == stopped => Check::Stopped(None, format!("{}: {}", program.shown(), exit.ended)),
         Ended::Code(0) => Check::Runs(format!("{}: {}", program.shown(), exit.ended)),
-        Ended::Code(_) | Ended::Signal(_) => Check::Unknown(format!("{}: {}: {said}", program.shown(), exit.ended)),
+        Ended::Code(_) | Ended::Signal(_) => {
+            Check::Unknown(None, format!("{}: {}: {said}", program.shown(), exit.ended))
+        }
     }
 }
 
@@ -161,16 +192,29 @@ mod tests {
     fn a_check_says_stopped_or_it_says_nothing() {
         assert!(matches!(of(3, "inactive"), Check::Stopped(None, _)));
         assert!(matches!(of(0, "active"), Check::Runs(_)));
-        assert!(matches!(of(1, "no such unit"), Check::Unknown(_)));
+        assert!(matches!(of(1, "no such unit"), Check::Unknown(None, _)));
         let text = |state: &str| {
             format!(
                 "Database system identifier: 7\nDatabase cluster state: {state}\nLatest checkpoint location: 0/28\n"
             )
         };
         assert!(matches!(of(0, &text("shut down")), Check::Stopped(Some(_), _)));
-        assert!(matches!(of(0, &text("in production")), Check::Unknown(_)));
+        assert!(matches!(of(0, &text("in production")), Check::Unknown(Some(_), _)));
         let gap = read(Err(Reason::TimedOut.into()), &program(&[], None), 3);
-        assert!(matches!(gap, Check::Unknown(_)));
+        assert!(matches!(gap, Check::Unknown(None, _)));
+    }
+
+    #[test]
+    fn the_control_file_of_another_cluster_proves_nothing() {
+        let text =
+            "Database system identifier: 7\nDatabase cluster state: shut down\nLatest checkpoint location: 0/28\n";
+        assert!(matches!(of(0, text).of(Some("7")), Check::Stopped(Some(_), _)));
+        for meant in [Some("8"), None] {
+            let check = of(0, text).of(meant);
+            assert_eq!(check.system(), Some("7"));
+            assert!(matches!(check, Check::Unknown(Some(_), _)), "{meant:?}");
+        }
+        assert!(matches!(of(3, "inactive").of(None), Check::Stopped(None, _)));
     }
 
     #[test]

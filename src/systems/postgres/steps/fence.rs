@@ -36,6 +36,8 @@ use crate::systems::{Executing, Executor, Fault, Guarding, Scene, StepContext, S
 const REACHABLE: &str = "reachable";
 /// How long what was written last may take to reach the standby, once the fence is seen to be up.
 const ARRIVES: Duration = Duration::from_secs(5);
+/// How long a last look before the act may take.
+const SOON: Duration = Duration::from_secs(3);
 /// The exit code that means stopped, where the step does not say (`systemctl is-active`, `pg_ctl status`).
 const STOPPED: i32 = 3;
 
@@ -225,10 +227,17 @@ impl Fence {
         let (target, checked) = (self.target(scene, deadline), self.checked(scene, deadline));
         let (mine, check, candidate) = future::join3(target, checked, self.candidate(scene, others)).await;
         let now = clock::now();
+        // What the standby is a copy of is what is to be fenced.
+        let standby = candidate.as_ref().and_then(|c| c.as_ref().ok()).map(|c| c.seen.system.clone());
+        let meant = mine.as_ref().ok().map(|(known, _)| known.seen.system.clone()).or(standby);
+        let same =
+            check.as_ref().and_then(Check::system).zip(meant.as_deref()).map(|(read, meant)| same(read, meant, now));
+        let check = check.map(|c| c.of(meant.as_deref()));
         let mut conditions = Vec::new();
         let mut left = Yield::default();
         let mut already = Held::Fails;
         let mut remain = self.others;
+        conditions.extend(same);
         let (identity, role) = match &mine {
             Ok((known, roles)) => {
                 conditions.push(reachable(Held::Holds, &known.seen.words(), now));
@@ -271,6 +280,17 @@ impl Fence {
             left,
             at: now,
         }
+    }
+
+    /// The cluster that is to be fenced, by its system identifier: as it was approved, as the standby of it says, or as this
+    /// run wrote it down.
+    async fn meant(&self, scene: &Scene, deadline: Instant) -> Option<String> {
+        if let Some(approved) = intended(scene, self.ix).and_then(|i| mark(i, "system identifier")) {
+            return Some(approved.to_owned());
+        }
+        let standby = self.candidate(scene, patient(scene, self.ix, deadline)).await;
+        let standby = standby.and_then(Result::ok).map(|c| c.seen.system);
+        standby.or_else(|| scene.state.old_system().map(str::to_owned))
     }
 
     /// The server that takes over, as it answers now; `None` where the probe has none.
@@ -323,14 +343,16 @@ impl Fence {
 
     /// What its way back needs. All of it follows from the step and from what it was to act on, so that nothing of it is
     /// lost with a process.
-    fn kept(&self, scene: &Scene, assumed: bool) -> Value {
+    fn kept(&self, scene: &Scene, assumed: bool, check: Option<&Check>) -> Value {
         let how = match self.how() {
             _ if assumed => "assumed",
             How::Stop => "stop",
             How::Block => "block",
             How::Assume => "assumed",
         };
-        let system = intended(scene, self.ix).and_then(|i| mark(i, "system identifier"));
+        // Where it does not answer, its control file says of which cluster it is.
+        let read = check.and_then(Check::system);
+        let system = intended(scene, self.ix).and_then(|i| mark(i, "system identifier")).or(read);
         json!({ "how": how, "by": self.options.by, "roles": self.options.app_roles, "system": system })
     }
 
@@ -341,7 +363,7 @@ impl Fence {
         };
         // Looked at once more: where it stands is what nothing may be lost of.
         let mut clients = None;
-        let soon = deadline.min(Instant::now() + Duration::from_secs(3));
+        let soon = deadline.min(Instant::now() + SOON);
         let known = match self.place.known(&scene.net, soon).await {
             Ok((known, mut session)) => {
                 // Who is there is what the clients that come back are counted against.
@@ -356,7 +378,7 @@ impl Fence {
         {
             return not_sent(&format!("another server than was approved: {differs}"));
         }
-        let mut left = Yield { kept: self.kept(scene, false), ..Yield::default() };
+        let mut left = Yield { kept: self.kept(scene, false, None), ..Yield::default() };
         if let (Some(tables), Some(kept)) = (clients, left.kept.as_object_mut()) {
             kept.insert("clients".to_owned(), census(&tables));
         }
@@ -364,9 +386,10 @@ impl Fence {
             left.facts.push(SafeText::new(&format!("before: {}", known.seen.words())));
         }
         let ended = match self.how() {
-            How::Stop => match self.program(self.options.stop.as_ref()) {
-                Some(stop) => self.job.act(scene, &stop, deadline).await,
-                None => Err(not_sent("no command stops it")),
+            How::Stop => match (self.program(self.options.stop.as_ref()), self.elsewhere(scene, deadline).await) {
+                (Some(_), Some(why)) => Err(not_sent(&why)),
+                (Some(stop), None) => self.job.act(scene, &stop, deadline).await,
+                (None, _) => Err(not_sent("no command stops it")),
             },
             How::Block => self.block(scene, &approved, deadline).await,
             How::Assume => Ok("nothing was sent".into()),
@@ -382,6 +405,13 @@ impl Fence {
             }
             Err(other) => other,
         }
+    }
+
+    /// Why the commands of this step are another cluster's, where its check shows that.
+    async fn elsewhere(&self, scene: &Scene, deadline: Instant) -> Option<String> {
+        let check = self.checked(scene, deadline.min(Instant::now() + SOON)).await?;
+        let (read, meant) = (check.system()?, self.meant(scene, deadline).await?);
+        (read != meant).then(|| format!("its check reads the data directory of the cluster {read}, not of {meant}"))
     }
 
     async fn block(&self, scene: &Scene, approved: &Identity, deadline: Instant) -> Result<SafeText, Acted> {
@@ -402,7 +432,11 @@ impl Fence {
     }
 
     async fn see(&mut self, scene: &Scene, deadline: Instant) -> Observation {
-        let (known, check) = future::join(self.answers(scene, deadline), self.checked(scene, deadline)).await;
+        let (known, mut check) = future::join(self.answers(scene, deadline), self.checked(scene, deadline)).await;
+        if known.is_err() && check.as_ref().is_some_and(|c| c.system().is_some()) {
+            let meant = self.meant(scene, deadline).await;
+            check = check.map(|c| c.of(meant.as_deref()));
+        }
         let (held, strength, why, control) = match (&known, &check) {
             (Ok(known), _) if known.seen.recovery => {
                 let (held, why) = self.demoted(scene, known, deadline).await;
@@ -420,7 +454,8 @@ impl Fence {
             }
             (Err(gap), Some(Check::Runs(words))) => (Held::Fails, Strength::Proven, format!("{words}; {gap}"), None),
             (Err(gap), check) => {
-                let more = if let Some(Check::Unknown(words)) = check { format!("; {words}") } else { String::new() };
+                let more =
+                    if let Some(Check::Unknown(_, words)) = check { format!("; {words}") } else { String::new() };
                 self.unanswered(scene, gap, &more)
             }
         };
@@ -438,7 +473,7 @@ impl Fence {
         let before = left_by(acted(scene, self.ix)).or_else(|| self.left.clone()).unwrap_or_default();
         let clients = before.kept.get("clients").cloned();
         let mut left = Yield { facts: before.facts, ..Yield::default() };
-        left.kept = self.kept(scene, strength == Strength::Assumed);
+        left.kept = self.kept(scene, strength == Strength::Assumed, check.as_ref());
         if let (Some(clients), Some(kept)) = (clients, left.kept.as_object_mut()) {
             kept.insert("clients".to_owned(), clients);
         }
@@ -544,6 +579,13 @@ fn distinct(known: &Known, candidate: Result<&Known, &Gap>, now: Now) -> Conditi
         Err(gap) => (Held::Holds, format!("it is in no recovery; the other does not answer: {gap}")),
     };
     Condition::new(ids::DISTINCT, Class::Identity, what, held, &why, now)
+}
+
+/// That its check looks at the cluster that is meant: what stops it then does, too.
+fn same(read: &str, meant: &str, now: Now) -> Condition {
+    let what = "its check reads the data directory of this cluster";
+    let why = if read == meant { read.to_owned() } else { format!("that is of the cluster {read}, not of {meant}") };
+    Condition::new("data-directory", Class::Identity, what, Held::of(read == meant), &why, now)
 }
 
 fn reachable(held: Held, why: &str, now: Now) -> Condition {

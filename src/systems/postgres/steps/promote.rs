@@ -15,7 +15,8 @@ use crate::clock;
 use crate::plan::{Bytes, Lsn, Now, SafeText, Span};
 use crate::readiness::{Exposure, Gap, Reason};
 use crate::runbook::{
-    Acted, Authorized, Class, Condition, Danger, Held, Identity, Loss, Observation, Preview, StepIx, StepRole, Yield,
+    Acted, Authorized, Class, Condition, Danger, Held, Identity, Loss, Observation, Preview, StepIx, StepRole,
+    Strength, Yield,
 };
 use crate::systems::postgres::options::steps::{PromoteOptions, promote_wait, quoted_name, quoted_text};
 use crate::systems::postgres::options::{ActAs, PostgresOptions};
@@ -173,6 +174,7 @@ impl Promote {
             recovery(known, done, now),
             direct(known, now),
             distinct(known, old, now),
+            self.alone(scene, known, old, now),
             self.cluster(scene, known, old, now),
             self.privilege(promotable, now),
             paused(promotable, now),
@@ -191,6 +193,36 @@ impl Promote {
             already: Held::of(done && is_target),
             left: Yield { facts, ..Yield::default() },
             at: now,
+        }
+    }
+
+    /// Whether the old primary takes no writes, as it is just read to be. One whose applications are turned away is a primary
+    /// still; whether they stay away is for the fence's own look to say.
+    fn alone(&self, scene: &Scene, known: &Known, old: &Old, now: Now) -> Condition {
+        let what = "the old primary takes no writes";
+        let of = |held, why: &str| Condition::new("old-primary", Class::Identity, what, held, &why, now);
+        let step = scene.step(self.ix);
+        let old = match old {
+            Old::Silent(why) => return of(Held::Holds, &format!("not seen to: {why}")),
+            Old::Known(old) if old.seen.recovery || old.seen.system != known.seen.system => {
+                return of(Held::Holds, &old.seen.words());
+            }
+            Old::Known(old) => old,
+        };
+        let why = format!("{} answers as {}", old.address, old.seen.words());
+        if !scene.state.opened.kind.is_real() {
+            return of(Held::Holds, &format!("{why}; this is a drill"));
+        }
+        if fence_to_come(scene, self.ix) {
+            return of(Held::Unknown, &format!("{why}; the fence is a step before this one")).later();
+        }
+        match scene.state.fence_strength() {
+            Some(Strength::Blocked) => of(Held::Holds, &format!("{why}; its application roles are turned away")),
+            // The runbook promotes beside it, and says why.
+            None if step.is_some_and(|s| s.because.is_some()) => {
+                Condition::new("old-primary", Class::Risk, what, Held::Fails, &why, now).accepted_by("two primaries")
+            }
+            Some(Strength::Proven | Strength::Assumed) | None => of(Held::Fails, &format!("{why}: stop it first")),
         }
     }
 
@@ -231,7 +263,9 @@ impl Promote {
             None => {
                 let silent = if let Old::Silent(why) = old { why.as_str() } else { "" };
                 let why = format!("{}: nothing to compare it with: {silent}", known.seen.system);
-                Condition::new(ids::CLUSTER, Class::Advice, what, Held::Unknown, &why, now)
+                // Not proven wrong, and the gravest thing to be wrong about: what is typed names it.
+                Condition::new(ids::CLUSTER, Class::Risk, what, Held::Unknown, &why, now)
+                    .accepted_by(&format!("cluster {}", known.seen.system))
             }
         }
     }
