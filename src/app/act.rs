@@ -15,6 +15,10 @@ const TYPED: usize = 200;
 
 /// What a key press does.
 pub(super) fn on_key(app: &mut App, key: Key, now: Now) -> Update {
+    // No text is typed with ctrl.
+    if !key.ctrl && guided::hushed(app, now) {
+        return Update::dirty();
+    }
     let mode = app.view.mode();
     let had_message = app.view.message.take().is_some();
     let out = match keymap::lookup(mode, key, app.view.read_only) {

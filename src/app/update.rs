@@ -345,6 +345,7 @@ pub fn update(app: &mut App, stamped: Stamped) -> Update {
             Update::dirty()
         }
         Event::Painted(painted) => {
+            app.view.blind = app.view.form.is_some() && !painted.as_ref().is_some_and(|p| p.whole);
             app.view.painted = painted;
             Update::default()
         }

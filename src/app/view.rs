@@ -10,7 +10,7 @@ use crate::plan::{Now, PlanId, ProbeId, RuleId, Subject};
 use crate::readiness::{Finding, PlanStatus, Verdict};
 use crate::runbook::{RunId, StepIx};
 
-use super::guided::{Asking, Banner, Form, Opening, Painted};
+use super::guided::{Asking, Banner, Form, Hush, Opening, Painted};
 
 use super::board::{Sort, looking};
 
@@ -172,6 +172,10 @@ pub struct View {
     pub form: Option<Form>,
     /// What the last frame showed of a prompt.
     pub painted: Option<Painted>,
+    /// Whether the last frame lacked the prompt, or a part of it: nobody sees what they type.
+    pub blind: bool,
+    /// Whether keys count for nothing, because a prompt went away while somebody typed.
+    pub hush: Option<Hush>,
     /// Why what was asked of a run was refused.
     pub refused: Option<SafeText>,
     /// The run that this session leads: it is shown each next range by itself.
@@ -242,6 +246,8 @@ impl View {
             opening: None,
             form: None,
             painted: None,
+            blind: false,
+            hush: None,
             refused: None,
             driving: None,
             asked: None,
@@ -271,6 +277,12 @@ impl View {
             tally: Tally::default(),
             found: Cell::new(0),
         }
+    }
+
+    /// Whether a frame that showed this of a prompt is what is known of the screen already.
+    #[must_use]
+    pub fn knows(&self, painted: Option<&Painted>) -> bool {
+        self.painted.as_ref() == painted && (painted.is_some() || self.form.is_none() || self.blind)
     }
 
     /// Which lines of the key table hold now.

@@ -256,11 +256,14 @@ pub struct RunsArgs {
 /// What to do with a run.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum RunsCommand {
-    /// Proves that its journal is whole and unchanged; exits 2 where it is not
+    /// Proves that nothing of its journal was changed, and nothing left out of the middle; exits 2 where something was
     Verify {
         /// Which
         #[arg(value_name = "RUN")]
         run: String,
+        /// The head that an export shows: proves that nothing was removed from the end since, either
+        #[arg(long, value_name = "HASH")]
+        head: Option<String>,
     },
     /// Prints it for the record
     Export {

@@ -373,6 +373,8 @@ impl Follower {
         if self.journal.is_held(run) {
             return Ok(());
         }
+        // A runner that is started now would find another journal, or make one.
+        self.journal.is_there().map_err(|e| e.to_string())?;
         let dir: &Path = self.journal.dir();
         (self.spawn)(dir, run).map(drop).map_err(|e| format!("no runner can be started: {e}"))
     }

@@ -55,7 +55,7 @@ fn begin(args: &RunnerArgs) -> anyhow::Result<ExitCode> {
         let end = runner::run(journal, &args.run, store::operator(), Pace::default(), stop).await?;
         Ok(match end {
             End::Closed | End::Stopped | End::Idle => ExitCode::SUCCESS,
-            End::Lost => ExitCode::from(EXIT_FAILED),
+            End::Lost | End::Gone => ExitCode::from(EXIT_FAILED),
         })
     })
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use serde_json::json;
 
 use crate::config;
@@ -23,7 +23,7 @@ use super::print;
 pub fn run(args: &RunsArgs, path: Option<&Path>) -> anyhow::Result<ExitCode> {
     match &args.command {
         None => list(&journal(path, true)?, args),
-        Some(RunsCommand::Verify { run }) => prove(&journal(path, true)?, &named(run)?),
+        Some(RunsCommand::Verify { run, head }) => prove(&journal(path, true)?, &named(run)?, head.as_deref()),
         Some(RunsCommand::Export { run, format }) => export(&journal(path, true)?, &named(run)?, *format),
         Some(RunsCommand::Acknowledge { run, reason }) => acknowledge(&journal(path, false)?, &named(run)?, reason),
     }
@@ -100,25 +100,53 @@ fn texts(journal: &Journal, run: &RunId) -> anyhow::Result<Vec<String>> {
     Ok(texts)
 }
 
-/// Proves that nothing was changed or left out since it was written. Whoever noted the head can compare it.
-fn prove(journal: &Journal, run: &RunId) -> anyhow::Result<ExitCode> {
+/// Proves that nothing was changed, and nothing left out but from the end: that takes the head that somebody kept elsewhere.
+fn prove(journal: &Journal, run: &RunId, kept: Option<&str>) -> anyhow::Result<ExitCode> {
+    let kept = kept.map(digest).transpose()?;
     let texts = texts(journal, run)?;
     match verify(texts.iter().map(String::as_str)) {
         Ok((state, head)) => {
             // Every entry fits the one before; that the newest is the one that was written, the journal itself says.
             journal.state(run)?;
-            print(&format!(
-                "{run}: {} entries, each follows from the one before\nstate {}\nhead  {head}\n",
-                texts.len(),
-                state.words()
-            ))?;
-            Ok(ExitCode::SUCCESS)
+            let whole = format!("{run}: {} entries, each follows from the one before\n", texts.len());
+            let (end, status) = end_of(&texts, &head, kept);
+            print(&format!("{whole}state {}\nhead  {head}\n{end}\n", state.words()))?;
+            Ok(status)
         }
         Err(broken) => {
             print(&format!("{run}: BROKEN at {broken}\n"))?;
             Ok(ExitCode::from(2))
         }
     }
+}
+
+/// A head as it was typed.
+fn digest(text: &str) -> anyhow::Result<Digest> {
+    let digest = serde_json::from_value(json!(text.trim()));
+    digest.map_err(|_| anyhow!("{text:?} is no head: an export shows it, 64 hexadecimal digits"))
+}
+
+/// What can be said of a journal's end.
+fn end_of(texts: &[String], head: &Digest, kept: Option<Digest>) -> (String, ExitCode) {
+    let Some(kept) = kept else {
+        let words = "end   not proved: entries that were removed from the end cannot be noticed without the head of an \
+                     export (--head)";
+        return (words.to_owned(), ExitCode::SUCCESS);
+    };
+    if kept == *head {
+        return ("end   proved: the newest entry is the one of this head".to_owned(), ExitCode::SUCCESS);
+    }
+    let place = texts.iter().position(|text| chain(text) == kept);
+    let words = match place {
+        Some(at) => {
+            let after = texts.len().saturating_sub(at + 1);
+            format!("end   ANOTHER HEAD: this one is entry {}'s, and {after} were added since", at + 1)
+        }
+        None => {
+            "end   BROKEN: no entry has this head: entries were removed from the end, or it is another run's".to_owned()
+        }
+    };
+    (words, ExitCode::from(2))
 }
 
 fn export(journal: &Journal, run: &RunId, format: RunsFormat) -> anyhow::Result<ExitCode> {
@@ -145,4 +173,32 @@ fn acknowledge(journal: &Journal, run: &RunId, reason: &str) -> anyhow::Result<E
     journal.append(run, state.seq, bodies, &operator(), Epoch(state.epoch.0))?;
     print(&format!("{run}: acknowledged\n"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_that_was_cut_off_is_noticed_by_a_head_that_was_kept() {
+        let all: Vec<String> = ["one", "two", "three"].map(str::to_owned).to_vec();
+        let (second, newest) = (chain(&all[1]), chain(&all[2]));
+        let whole = |texts: &[String], kept| end_of(texts, &chain(texts.last().unwrap()), kept);
+        assert_eq!(whole(&all, Some(newest)).1, ExitCode::SUCCESS);
+        let (said, status) = whole(&all[..2], Some(newest));
+        assert!(status == ExitCode::from(2) && said.contains("removed from the end"), "{said}");
+        let (said, status) = whole(&all, Some(second));
+        assert!(status == ExitCode::from(2) && said.contains("entry 2's, and 1 were added since"), "{said}");
+        let (said, status) = whole(&all[..2], None);
+        assert!(status == ExitCode::SUCCESS && said.contains("cannot be noticed without the head"), "{said}");
+    }
+
+    #[test]
+    fn a_head_is_typed_as_an_export_shows_it() {
+        let head = chain("one");
+        assert_eq!(digest(&format!(" {head}\n")).unwrap(), head);
+        for text in ["", "7", &head.to_string()[1..]] {
+            assert!(digest(text).unwrap_err().to_string().contains("is no head"), "{text}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! What a person lets run, bound to exactly what they were shown.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -207,6 +208,9 @@ pub enum Changed {
     /// It would be done to something else.
     #[error("the target is another one than was approved: {0}")]
     Identity(String),
+    /// Nobody can say what it would be done to.
+    #[error("what was approved could not be read again: {0}")]
+    Unread(String),
     /// Something that must hold does not.
     #[error("{what}: {held}: {why}")]
     Condition {
@@ -244,12 +248,13 @@ pub fn holds_still(
     };
     let now = Bound::of(step, preview, runbook);
     let mut changed = Vec::new();
-    if now.digest != bound.digest {
+    let unread = unread(&now.identity);
+    // Of what was not read nobody can say what would be done; that it is something else would be a guess.
+    if now.digest != bound.digest && unread.is_none() {
         changed.push(Changed::Action);
     }
-    if now.identity != bound.identity {
-        changed.push(Changed::Identity(difference(&bound.identity, &now.identity)));
-    }
+    changed.extend(difference(&bound.identity, &now.identity).map(Changed::Identity));
+    changed.extend(unread.map(Changed::Unread));
     for condition in &preview.conditions {
         let then = bound.conditions.iter().find(|(id, ..)| *id == condition.id).map(|(.., held)| *held);
         let got_worse = then.is_some_and(|then| worse(then, condition.held));
@@ -295,10 +300,23 @@ pub fn holds_still(
     if changed.is_empty() { Ok(()) } else { Err(changed) }
 }
 
-/// The marks that differ, in words.
-fn difference(then: &Identity, now: &Identity) -> String {
-    let names = then.0.keys().chain(now.0.keys().filter(|k| !then.0.contains_key(*k)));
+/// The marks that were read, and differ, in words.
+fn difference(then: &Identity, now: &Identity) -> Option<String> {
     let shown = |i: &Identity, k: &SafeText| i.0.get(k).map_or_else(|| "nothing".to_owned(), ToString::to_string);
-    let differs = names.filter(|k| then.0.get(*k) != now.0.get(*k));
-    differs.map(|k| format!("{k} was {}, is {}", shown(then, k), shown(now, k))).collect::<Vec<_>>().join("; ")
+    let names = then.0.keys().chain(now.0.keys().filter(|k| !then.0.contains_key(*k)));
+    let read = names.filter(|k| then.0.get(*k) != now.0.get(*k) && now.why_unread(k).is_none());
+    let all: Vec<String> = read.map(|k| format!("{k} was {}, is {}", shown(then, k), shown(now, k))).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+/// The marks that could not be read, in words: those of one reason together.
+fn unread(now: &Identity) -> Option<String> {
+    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for mark in now.0.keys() {
+        if let Some(why) = now.why_unread(mark) {
+            by_reason.entry(why).or_default().push(mark.as_str());
+        }
+    }
+    let all: Vec<String> = by_reason.into_iter().map(|(why, marks)| format!("{} ({why})", marks.join(", "))).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }

@@ -9,6 +9,9 @@ use crate::plan::{Bytes, Lsn, Now, SafeText};
 
 use super::{Class, Condition, Digest, Held};
 
+/// How the mark of a target begins that could not be read.
+const UNREAD: &str = "not read: ";
+
 /// What a target is known by. Another value of any of these is another target: system identifier, resolved address,
 /// postmaster start. What a step may change (role, timeline) is a condition instead.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +23,18 @@ impl Identity {
     pub fn with(mut self, what: &str, value: &dyn std::fmt::Display) -> Self {
         self.0.insert(SafeText::new(what), SafeText::new(&value.to_string()));
         self
+    }
+
+    /// With one more mark, of which nobody could say what it is now. That is no other target, and not the same one either.
+    #[must_use]
+    pub fn unread(self, what: &str, why: &str) -> Self {
+        self.with(what, &format!("{UNREAD}{why}"))
+    }
+
+    /// Why a mark could not be read, where it could not.
+    #[must_use]
+    pub fn why_unread<'a>(&'a self, what: &SafeText) -> Option<&'a str> {
+        self.0.get(what).and_then(|mark| mark.as_str().strip_prefix(UNREAD))
     }
 }
 

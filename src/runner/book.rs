@@ -1,13 +1,15 @@
 //! The run's journal, as its runner writes it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::clock;
 use crate::plan::SafeText;
 use crate::runbook::{Asker, Command, DurableEntry, Operator, Refusal, RunId, RunState, decide};
 use crate::store::{Held, Journal, JournalError};
+
+use super::End;
 
 /// How often an entry is decided anew because somebody else wrote meanwhile, before that counts as a failure.
 const TRIES: u32 = 50;
@@ -25,8 +27,8 @@ pub(super) struct Book {
     turn: tokio::sync::Mutex<()>,
     /// Whether the outcome of something that was done waits to be written: nothing more is done meanwhile.
     jammed: AtomicBool,
-    /// Whether this tenure is over: nothing more is done or written.
-    over: AtomicBool,
+    /// How this tenure came to its end, where it did: nothing more is done or written.
+    over: OnceLock<End>,
 }
 
 /// What was written, and the run with it.
@@ -51,8 +53,8 @@ pub(super) enum Unwritten {
 
 impl Book {
     pub(super) fn new(journal: Arc<Journal>, held: Held, who: Operator) -> Self {
-        let (turn, jammed, over) = (tokio::sync::Mutex::default(), AtomicBool::new(false), AtomicBool::new(false));
-        Self { journal, held, who, turn, jammed, over }
+        let (turn, jammed) = (tokio::sync::Mutex::default(), AtomicBool::new(false));
+        Self { journal, held, who, turn, jammed, over: OnceLock::new() }
     }
 
     pub(super) const fn held(&self) -> &Held {
@@ -78,14 +80,32 @@ impl Book {
 
     /// Whether this tenure is over.
     pub(super) fn is_over(&self) -> bool {
-        self.over.load(Ordering::SeqCst)
+        self.over().is_some()
+    }
+
+    /// How this tenure came to its end, where it did.
+    pub(super) fn over(&self) -> Option<End> {
+        self.over.get().copied()
+    }
+
+    /// Takes in why something was not read or written: whether this tenure is over by that.
+    fn ends(&self, e: &JournalError) -> bool {
+        let Some(end) = end_by(e) else { return false };
+        if self.over.set(end).is_ok() {
+            tracing::error!(run = %self.run(), "the runner ends: {e}");
+        }
+        true
     }
 
     /// The run as it stands.
     pub(super) async fn state(self: &Arc<Self>) -> Result<RunState, JournalError> {
         let book = Arc::clone(self);
         let read = tokio::task::spawn_blocking(move || book.journal.state(book.run())).await;
-        read.unwrap_or_else(|_| Err(self.broken("the journal's reader panicked")))
+        let read = read.unwrap_or_else(|_| Err(self.broken("the journal's reader panicked")));
+        if let Err(e @ JournalError::Gone { .. }) = &read {
+            self.ends(e);
+        }
+        read
     }
 
     fn broken(&self, why: &str) -> JournalError {
@@ -107,8 +127,7 @@ impl Book {
         let written = written.unwrap_or_else(|_| Err(Unwritten::Failed(self.broken("the journal's writer panicked"))));
         if let Err(Unwritten::Failed(e)) = &written {
             tracing::warn!(run = %self.run(), "not written: {e}");
-            if ends(e) {
-                self.over.store(true, Ordering::SeqCst);
+            if self.ends(e) {
                 return Err(Unwritten::Over);
             }
         }
@@ -157,15 +176,16 @@ impl Book {
     }
 }
 
-/// Whether a runner that hears this can never write again: the run is another's, or this program is at fault. What is
-/// damaged or full may be mended, and is tried again.
-const fn ends(e: &JournalError) -> bool {
+/// How a runner ends that hears this, where it can never write again: the run is another's, its journal was taken away, or
+/// this program is at fault. What is damaged or full may be mended, and is tried again.
+const fn end_by(e: &JournalError) -> Option<End> {
     match e {
+        JournalError::Gone { .. } => Some(End::Gone),
         JournalError::Superseded { .. }
         | JournalError::Unsound { .. }
         | JournalError::NoRun(_)
         | JournalError::ReadOnly
-        | JournalError::Closed(_) => true,
+        | JournalError::Closed(_) => Some(End::Lost),
         JournalError::File(_)
         | JournalError::Damaged { .. }
         | JournalError::Broken { .. }
@@ -179,6 +199,6 @@ const fn ends(e: &JournalError) -> bool {
         | JournalError::KeepsItsPlace { .. }
         | JournalError::InHand { .. }
         | JournalError::Held(_)
-        | JournalError::Lock { .. } => false,
+        | JournalError::Lock { .. } => None,
     }
 }

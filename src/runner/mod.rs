@@ -102,6 +102,8 @@ pub enum End {
     Idle,
     /// The run is another's now, or its journal does not take what this one says.
     Lost,
+    /// Its journal was taken away: there is none by which anything could be done.
+    Gone,
 }
 
 /// Why a runner does not begin.
@@ -239,8 +241,12 @@ impl Desk {
         let mut version = None;
         let mut known: Option<RunState> = None;
         loop {
-            if self.book().is_over() {
-                return End::Lost;
+            if let Some(end) = self.book().over() {
+                if end == End::Gone {
+                    // Begun, and nobody else's by now: half of it would be worse than all. It begins nothing more.
+                    while self.in_hand.join_next().await.is_some() {}
+                }
+                return end;
             }
             let now = self.book().version();
             if version != Some(now) || known.is_none() {
@@ -259,7 +265,8 @@ impl Desk {
                     Err(e) => tracing::warn!("the journal cannot be read: {e}"),
                 }
             }
-            if let Some(state) = &known
+            if !self.book().is_over()
+                && let Some(state) = &known
                 && let Some(end) = self.attend(state).await
             {
                 return end;
@@ -411,6 +418,7 @@ impl Desk {
             End::Stopped => "asked to end by a signal".to_owned(),
             End::Idle => format!("nothing was wanted of it for {}", Span(self.bench.pace.idle)),
             End::Lost => "the run is another's".to_owned(),
+            End::Gone => "its journal was taken away".to_owned(),
         };
         if let Err(e) = self.book().record(Command::Release { why: SafeText::new(&why) }).await {
             tracing::warn!("not said: {e:?}");

@@ -144,7 +144,7 @@ impl Bench {
         loop {
             let Ok(state) = self.book.state().await else {
                 tokio::time::sleep(self.pace.look).await;
-                if rest().is_zero() {
+                if rest().is_zero() || self.book.is_over() {
                     return judged(acted, last.as_ref(), "the journal cannot be read");
                 }
                 continue;

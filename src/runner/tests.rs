@@ -579,6 +579,45 @@ async fn rule_8_without_a_durable_intent_nothing_acts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rule_8_a_runner_whose_journal_is_taken_away_acts_no_more_and_ends() {
+    // Before its intent, between that and the act, and while it acts.
+    for (points, acts) in
+        [(["preview fence"].as_slice(), 0), (&["preview fence", "preview fence"], 0), (&["after fence"], 1)]
+    {
+        let b = bench(failover());
+        let (runner, _stop) = b.runner().await;
+        b.ask().await;
+        for (nth, point) in points.iter().enumerate() {
+            *b.world.hold_at.lock().unwrap() = Some((*point).to_owned());
+            if nth == 0 {
+                b.approve().unwrap();
+            } else {
+                b.world.thaw.notify_one();
+            }
+            b.world.held.notified().await;
+        }
+        let begun = b.bodies().iter().any(|body| matches!(body, Body::Intent { .. }));
+        assert_eq!(begun, points != ["preview fence"], "{points:?}");
+        std::fs::remove_dir_all(b.dir.path()).unwrap();
+        b.world.thaw.notify_one();
+        assert_eq!(runner.await.unwrap(), End::Gone, "{points:?}");
+        assert_eq!(b.world.acts().len(), acts, "{points:?}");
+        // Whoever approves by the file that is gone hears so.
+        let refused = b.journal.state(&b.run).unwrap_err().to_string();
+        assert!(refused.contains("taken away") && !b.dir.path().exists(), "{refused}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_that_waits_ends_when_its_journal_is_taken_away() {
+    let b = bench(failover());
+    let (runner, _stop) = b.runner().await;
+    b.ask().await;
+    std::fs::remove_file(b.dir.path().join(journal::FILE)).unwrap();
+    assert_eq!(runner.await.unwrap(), End::Gone);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rule_9_an_outcome_that_cannot_be_written_is_tried_on_and_nothing_more_is_done() {
     let mut steps = failover();
     // Two that run side by side: the one's outcome keeps the other from acting.

@@ -396,7 +396,7 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
     /// What is typed is taken only by what was on the screen, so the state is told what that was. An event like any other:
     /// a recording holds it.
     fn tell_painted(&mut self, now: Now) {
-        if self.drawn.prompt != self.app.view.painted {
+        if !self.app.view.knows(self.drawn.prompt.as_ref()) {
             let stamped = Stamped { at: now, event: Event::Painted(self.drawn.prompt.clone()) };
             self.outside.record(&stamped);
             // It changes nothing that is drawn, and nothing follows from it.

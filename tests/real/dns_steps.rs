@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lifeboat::clock;
-use lifeboat::runbook::{Acted, Held, Observation, Preview, RetrySafety, RunbookKind, StepIx, StepPlan};
+use lifeboat::plan::Span;
+use lifeboat::runbook::{
+    Acted, Approval, Bound, Held, Observation, Preview, RetrySafety, RunbookKind, StepIx, StepPlan, holds_still,
+};
 use lifeboat::systems::{self, Executor, Scene, StepContext};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -141,6 +144,11 @@ impl Pair {
     /// What both servers say.
     fn says(&self, kind: &str) -> [String; 2] {
         [&self.primary, &self.secondary].map(|b| dig(b.addr, "shop.dr.test", kind))
+    }
+
+    /// What the primary says, by family.
+    fn primary_says(&self) -> [String; 3] {
+        ["A", "AAAA", "CNAME"].map(|kind| dig(self.primary.addr, "shop.dr.test", kind))
     }
 
     fn unchanged(&self) {
@@ -394,6 +402,31 @@ fn a_primary_that_hangs_leaves_it_open_until_it_is_seen() {
 }
 
 #[test]
+fn a_primary_that_falls_silent_after_the_approval_is_no_changed_record() {
+    let pair = Pair::start(&EAST.replace(" 3 ", " 20 "));
+    let stage = Stage::new(pair.rig(&[], &json!({ "max_ttl": "60s" })), "dns-update", &pair.options(), "west");
+    let mut executor = stage.executor();
+    let shown = stage.preview(&mut executor);
+    pair.primary.hang();
+    let silent = stage.preview(&mut executor);
+    let runbook = &stage.run.state().opened.runbook;
+    let bounds = vec![Bound::of(STEP, &shown, runbook)];
+    let (consents, waived, typed, lasts) = (vec![], vec![], shown.challenge.clone(), Span::secs(300));
+    let approval = Approval { from: STEP, to: STEP, shown: 1, bounds, consents, waived, typed, lasts };
+    let why = holds_still(&approval, STEP, &silent, runbook).unwrap_err();
+    let why: Vec<String> = why.iter().map(ToString::to_string).collect();
+    let gap = format!("{}: no answer in time", pair.primary.addr);
+    assert_eq!(why[0], format!("what was approved could not be read again: A, AAAA, CNAME ({gap})"), "{why:?}");
+    let text = format!("{why:?} {silent:?}");
+    for untrue in ["is none", "there is no record", "another one than", "is not what was approved", "nxrrset"] {
+        assert!(!text.contains(untrue), "{untrue}: {text}");
+    }
+    pair.primary.resume();
+    until("it answers again", || stage.preview(&mut executor).identity == shown.identity);
+    assert_eq!(holds_still(&approval, STEP, &stage.preview(&mut executor), runbook), Ok(()));
+}
+
+#[test]
 fn servers_that_are_gone_are_named() {
     let pair = Pair::start(EAST);
     let (primary, second) = (pair.primary.addr, pair.secondary.addr);
@@ -470,6 +503,47 @@ fn the_commands_work_as_they_stand() {
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(shown.contains("198.51.100.10") && shown.contains("2001:db8:2::10"), "{shown}");
     assert!(String::from_utf8_lossy(&run().stderr).contains("NXRRSET"), "a second time is refused");
+}
+
+/// Whatever is at the record, one block fits, and the others change nothing.
+#[test]
+fn the_commands_work_for_a_cname_and_for_addresses_whatever_the_plan_says() {
+    let addresses = json!({ "max_ttl": "60s" });
+    let names = json!({
+        "answers": { "east": ["lb.east.example.net", "lb2.east.example.net"], "west": ["198.51.100.10"] },
+        "max_ttl": "60s",
+    });
+    // What is there, what the plan says, and how many blocks are refused where all of them are sent, one after another.
+    for (records, plan, refused) in [
+        ("shop 20 A 192.0.2.10\nshop 20 AAAA 2001:db8:1::10", &addresses, 1),
+        ("shop 20 CNAME front.dr.test.", &addresses, 1),
+        ("shop 20 CNAME lb.east.example.net.", &names, 1),
+        ("shop 20 CNAME lb2.east.example.net.", &names, 1),
+        ("shop 20 A 192.0.2.77\nshop 20 A 192.0.2.78", &names, 2),
+        // Nobody's addresses, and nothing at all: nothing is done.
+        ("shop 20 A 192.0.2.77", &addresses, 2),
+        ("other 20 A 192.0.2.77", &addresses, 2),
+        ("other 20 A 192.0.2.77", &names, 3),
+    ] {
+        let pair = Pair::start(records);
+        let stage = Stage::new(pair.rig(&[], plan), "dns-update", &pair.options(), "west");
+        let script = stage.executor().commands(&stage.scene()).join("\n");
+        let before = pair.primary_says();
+        let output = Command::new("sh").arg("-c").arg(&script).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(said.matches("XRRSET").count(), refused, "{records}\n{script}\n{said}");
+        let blocks = script.matches("nsupdate <<END").count();
+        let now = pair.primary_says();
+        if blocks == refused {
+            assert_eq!(now, before, "{script}");
+        } else {
+            assert!(now[0].contains("198.51.100.10") && now[2].is_empty(), "{records}: {now:?}\n{script}\n{said}");
+            let shown = String::from_utf8_lossy(&output.stdout);
+            let kept =
+                shown.lines().filter(|l| l.split_whitespace().eq(["shop.dr.test.", "20", "IN", "A", "198.51.100.10"]));
+            assert!(kept.count() >= 1, "the time to live stays: {shown}");
+        }
+    }
 }
 
 // ---- PowerDNS
@@ -554,4 +628,14 @@ fn powerdns_takes_a_cname_for_addresses_and_the_commands_work() {
     let output = Command::new("sh").arg("-c").arg(&script).output().unwrap();
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(shown.contains("192.0.2.10") && shown.contains("2001:db8:1::10"), "{script}\n{shown}");
+    // Over a name that no plan knows, and with the time to live that it has.
+    let server = PowerDns::start(ZONE, &[["shop", "CNAME", "20", "front.dr.test."]]);
+    let rig = Rig::new(&[server.addr], &[], &json!({ "answers": answers() }));
+    let options = json!({ "via": "powerdns", "url": server.api, "zone": ZONE, "api_key": key_in(&dir, PowerDns::KEY) });
+    let over = Stage::new(rig, "dns-update", &options, "west");
+    let script = over.executor().commands(&over.scene()).join("\n");
+    let output = Command::new("sh").arg("-c").arg(&script).output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    let line = ["shop.dr.test.", "20", "IN", "A", "198.51.100.10"];
+    assert!(shown.lines().any(|l| l.split_whitespace().eq(line)), "{script}\n{shown}");
 }

@@ -11,11 +11,15 @@ use crate::runbook::{Asker, Cause, Command, MOST_AGE, Phase, RunId, RunbookKind,
 
 use super::form::{Form, Purpose, bounds_of, can_confirm, fields};
 use super::opening::{Asking, OpenRun, Opening, propose};
+use super::pace::Hush;
 use super::runs::{Known, News};
 use super::{FieldId, refresh_banners};
 
 /// What was shown is read anew once it is this old, while somebody types.
 const ANEW: Duration = Duration::from_secs(25);
+
+/// Why nothing is typed or taken.
+const TOO_SMALL: &str = "the terminal is too small for all of it";
 
 /// What an action of a guided run does.
 pub(in crate::app) fn act(app: &mut App, action: Action, now: Now) -> Update {
@@ -146,6 +150,7 @@ pub(super) fn begin(app: &mut App, kind: RunbookKind, now: Now) -> Update {
 fn words(app: &mut App, purpose: Purpose, now: Now) {
     let fields = fields(&purpose, app);
     app.view.painted = None;
+    app.view.blind = false;
     app.view.form = Form::new(purpose, &fields, now);
 }
 
@@ -297,6 +302,12 @@ fn send(app: &mut App, run: &RunId, command: Command, now: Now) -> Update {
 /// A character of a text.
 pub(in crate::app) fn typed(app: &mut App, c: char, now: Now) -> Update {
     let Some(form) = &mut app.view.form else { return Update::default() };
+    if app.view.blind {
+        // Whoever cannot see all of it does not type for it: once there is room, one return would take it.
+        app.view.refused = None;
+        form.said = Some(format!("{TOO_SMALL}: nothing is typed"));
+        return Update::dirty();
+    }
     form.key(c, now);
     app.view.refused = None;
     Update { effects: keep_fresh(app, now).into_iter().collect(), dirty: true }
@@ -342,12 +353,12 @@ pub(in crate::app) fn entered(app: &mut App, now: Now) -> Update {
     let painted = app.view.painted.as_ref().filter(|p| Some(&p.prompt) == wanted.as_ref());
     let why = match painted {
         Some(painted) if painted.whole => None,
-        Some(_) => Some("the terminal is too small for all of it: nothing is taken"),
-        None => Some("the screen was just renewed: look at it, and press enter again"),
+        Some(_) => Some(format!("{TOO_SMALL}: nothing is taken")),
+        None => Some("the screen was just renewed: look at it, and press enter again".to_owned()),
     };
     let Some(form) = &mut app.view.form else { return Update::default() };
     if let Some(why) = why {
-        form.said = Some(why.to_owned());
+        form.said = Some(why);
         return Update::dirty();
     }
     let Some(run) = form.purpose.run().cloned() else { return open(app, now) };
@@ -456,9 +467,14 @@ fn keep_or_disarm(app: &mut App, run: &RunId, now: Now) {
     }
     let Some(known) = app.runs.get(run) else { return };
     let Some(new) = &known.state.shown else {
+        let why = match (&known.state.approval, &known.state.closed) {
+            (Some(given), _) => format!("the approval was given by {}", given.by.user),
+            (None, Some(_)) => "the run is closed".to_owned(),
+            (None, None) => "what was shown does not wait for an approval any more".to_owned(),
+        };
         app.view.form = None;
         app.view.painted = None;
-        app.say("what was shown does not wait for an approval any more", now);
+        hush(app, &why, now);
         return;
     };
     if new.seq == *shown {
@@ -477,10 +493,33 @@ fn keep_or_disarm(app: &mut App, run: &RunId, now: Now) {
         return;
     }
     app.view.form = Form::new(purpose, &fields, now);
-    match &mut app.view.form {
-        Some(form) => form.said = Some("what would be done has changed: read it again, and type it again".to_owned()),
-        None => app.say("what would be done has changed, and cannot be approved", now),
+    let why = match &mut app.view.form {
+        Some(form) => {
+            form.said = Some("what would be done has changed: read it again, pause, and type it again".to_owned());
+            "what was shown is not the newest"
+        }
+        None => "what was shown is not the newest, and the newest cannot be approved",
+    };
+    hush(app, why, now);
+}
+
+/// A prompt went away while somebody may be typing for it: the rest of that is no keys.
+fn hush(app: &mut App, why: &str, now: Now) {
+    let hush = Hush::new(why, now);
+    app.say(hush.why(), now);
+    app.view.hush = Some(hush);
+}
+
+/// Whether a key counts for nothing, because a prompt has just gone away. The line that says so stays.
+pub(in crate::app) fn hushed(app: &mut App, now: Now) -> bool {
+    let Some(hush) = &mut app.view.hush else { return false };
+    if !hush.takes(now) {
+        app.view.hush = None;
+        return false;
     }
+    let why = hush.why().to_owned();
+    app.say(why, now);
+    true
 }
 
 /// Whoever leads a run is shown the next steps without asking, once: not where something stopped it.

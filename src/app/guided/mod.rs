@@ -14,14 +14,14 @@ pub use alarms::{Banner, banners};
 pub use first::First;
 pub use form::{Field, FieldId, Form, Purpose, Wanted, prompt_of};
 pub use opening::{Asking, OpenRun, Opening, Proposal, backups, propose};
-pub use pace::{Beat, Pace};
+pub use pace::{Beat, Hush, Pace};
 pub use rehearsing::Rehearsing;
 pub use runs::{Host, Known, News, Runs};
 pub use way_back::{Needed, way_back};
 
 pub(super) use alarms::refresh as refresh_banners;
 pub(super) use first::go as go_first;
-pub(super) use keys::{act, entered, moved_in_form, off, on_journal, on_opened, on_refused, step_by, typed};
+pub(super) use keys::{act, entered, hushed, moved_in_form, off, on_journal, on_opened, on_refused, step_by, typed};
 pub(super) use opening::why_not;
 pub(super) use rehearsing::due as rehearsals_due;
 

@@ -76,6 +76,37 @@ impl Pace {
     }
 }
 
+/// Keys that come after a prompt went away by itself were typed for that prompt.
+const HUSH: Duration = Duration::from_secs(1);
+
+/// Keys count for nothing until none came for a while: a prompt went away while somebody typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hush {
+    last: Now,
+    why: String,
+}
+
+impl Hush {
+    /// From now on, for this reason.
+    #[must_use]
+    pub fn new(why: &str, now: Now) -> Self {
+        Self { last: now, why: format!("{why}: keys count again after a pause") }
+    }
+
+    /// Why, and that keys do not count.
+    #[must_use]
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// Takes in a key; whether it counts for nothing.
+    pub fn takes(&mut self, now: Now) -> bool {
+        let goes_on = now.since(self.last) < HUSH;
+        self.last = now;
+        goes_on
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +143,13 @@ mod tests {
         pace.key(at(0));
         assert!(!pace.ends(at(14)) && pace.ends(at(15)));
         assert!(Pace::default().ends(at(0)));
+    }
+
+    #[test]
+    fn a_hush_lasts_until_no_key_came_for_a_second() {
+        let mut hush = Hush::new("it is gone", at(0));
+        let taken: Vec<bool> = [0, 400, 1_399, 2_000, 2_999, 3_999].into_iter().map(|ms| hush.takes(at(ms))).collect();
+        assert_eq!(taken, [true, true, true, true, true, false]);
     }
 
     proptest! {

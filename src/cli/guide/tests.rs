@@ -226,6 +226,29 @@ fn a_journal_that_cannot_be_opened_refuses_and_says_why() {
     assert!(alice.refused().contains("file"));
 }
 
+#[test]
+fn a_journal_that_is_taken_away_is_told_and_takes_nothing_and_starts_nobody() {
+    static STARTED: AtomicUsize = AtomicUsize::new(0);
+    fn counts(_: &Path, _: &RunId) -> std::io::Result<u32> {
+        STARTED.fetch_add(1, Ordering::Relaxed);
+        Ok(0)
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut alice = session(dir.path(), false, counts);
+    let run = alice.opens();
+    std::fs::remove_dir_all(dir.path()).unwrap();
+    alice.hears("a warning", |e| {
+        matches!(e, Event::StoreFailed(why) if why.as_str().contains("the journal was taken away")).then_some(())
+    });
+    let ask = Command::Ask { from: StepIx(0), to: StepIx(0) };
+    for order in [Order::Command(run.clone(), Box::new(ask)), Order::Start(run), Order::Open(Box::new(wanted()))] {
+        alice.guide.order(order);
+        assert!(alice.refused().contains("the journal was taken away"));
+    }
+    assert_eq!(STARTED.load(Ordering::Relaxed), 1, "for the run that was opened, and never again");
+    assert!(!dir.path().exists(), "nothing is made in its place");
+}
+
 /// Carries a run out to its end over a fence that proves nothing, and leaves it without anybody who watches.
 fn closed_over_an_assumed_fence(dir: &Path, run: &RunId) {
     use crate::runbook::{AttemptId, Fence, Held, Identity, Outcome, Preview, Resolution, Strength, Yield, prompt};

@@ -73,6 +73,25 @@ fn another_action_another_target_other_options() {
 }
 
 #[test]
+fn a_target_that_could_not_be_read_again_is_no_other_target_and_not_the_same() {
+    let shown = preview(ix(0), at(1));
+    let approval = approved(&shown, vec![], vec![]);
+    let mut now = shown.clone();
+    now.identity = now.identity.unread("system", "db.west: no answer in time");
+    now.actions = vec!["not known".into()];
+    let said = |all: &[Changed]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let silent = "what was approved could not be read again: system (db.west: no answer in time)";
+    assert_eq!(said(&changed(&approval, &now)), [silent]);
+    // What was read, and is another, is said all the same.
+    now.identity = now.identity.with("started", &"today");
+    let another = "the target is another one than was approved: started was nothing, is today";
+    assert_eq!(said(&changed(&approval, &now)), [another, silent]);
+    // Even an approval of what nobody could read lets nothing run.
+    now.identity = shown.identity.clone().unread("system", "db.west: no answer in time");
+    assert_eq!(said(&changed(&approved(&now, vec![], vec![]), &now)), [silent]);
+}
+
+#[test]
 fn an_identity_that_does_not_hold_is_never_accepted() {
     for held in [Held::Fails, Held::Unknown] {
         let mut now = preview(ix(0), at(1));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
 use crate::clock;
 use crate::plan::SafeText;
@@ -38,7 +38,7 @@ impl Journal {
             return Err(JournalError::BadName(id));
         }
         let mut writer = self.writer();
-        let tx = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(self.failed())?;
+        let tx = self.begin(&mut writer)?;
         let mut note = None;
         // Held until the transaction is over: no runner takes the other run meanwhile.
         let mut _lock = None;
@@ -69,7 +69,7 @@ impl Journal {
         self.insert(&tx, &first)?;
         let mut known = self.load(&tx, &id, None)?;
         self.add(&tx, &mut known, note.into_iter().collect(), &who, Epoch(0))?;
-        tx.commit().map_err(self.failed())?;
+        self.commit(tx)?;
         drop(writer);
         let state = known.state.clone();
         self.remember(known);
@@ -78,6 +78,19 @@ impl Journal {
 
     fn may_write(&self) -> Result<(), JournalError> {
         if self.looks { Err(JournalError::ReadOnly) } else { Ok(()) }
+    }
+
+    /// Begins with the lock, on the file that is at its path.
+    pub(super) fn begin<'a>(&self, writer: &'a mut Connection) -> Result<Transaction<'a>, JournalError> {
+        let tx = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(self.failed())?;
+        self.is_there()?;
+        Ok(tx)
+    }
+
+    /// Ends it. What was flushed into a file that was taken away meanwhile is not on disk.
+    pub(super) fn commit(&self, tx: Transaction<'_>) -> Result<(), JournalError> {
+        tx.commit().map_err(self.failed())?;
+        self.is_there()
     }
 
     fn add_run(&self, tx: &Transaction<'_>, id: &RunId, opened: &Opened, who: &Operator) -> Result<(), JournalError> {
@@ -198,13 +211,13 @@ impl Journal {
         }
         let lock = lock::take(&self.dir, run)?;
         let mut writer = self.writer();
-        let tx = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(self.failed())?;
+        let tx = self.begin(&mut writer)?;
         let mut known = self.load(&tx, run, self.remembered(run))?;
         if is_over(&known.state) {
             return Err(JournalError::Closed(run.clone()));
         }
         let epoch = self.add_tenure(&tx, &mut known, who)?;
-        tx.commit().map_err(self.failed())?;
+        self.commit(tx)?;
         drop(writer);
         self.remember(known);
         Ok(Held { tenure: Tenure::taken(run.clone(), epoch), lock: Arc::new(lock) })
@@ -231,7 +244,7 @@ impl Journal {
             });
         }
         let mut writer = self.writer();
-        let tx = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(self.failed())?;
+        let tx = self.begin(&mut writer)?;
         let mut known = self.load(&tx, run, self.remembered(run))?;
         if known.state.seq != expected {
             let seq = known.state.seq;
@@ -240,7 +253,7 @@ impl Journal {
             return Err(JournalError::Moved { seq });
         }
         let added = self.add(&tx, &mut known, bodies, who, epoch)?;
-        tx.commit().map_err(self.failed())?;
+        self.commit(tx)?;
         drop(writer);
         self.remember(known);
         Ok(added.into_iter().map(DurableEntry::committed).collect())

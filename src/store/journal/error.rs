@@ -23,6 +23,17 @@ pub enum JournalError {
         /// What is wrong with it.
         why: String,
     },
+    /// The file that is open is not the one at its path any more. What is written into it is lost with its last descriptor.
+    #[error(
+        "{}: the journal was taken away while it was open ({how}): nothing more is done, approved or noted by it. See what \
+         was done at the targets themselves, and start lifeboat again", path.display()
+    )]
+    Gone {
+        /// The path.
+        path: PathBuf,
+        /// What is there instead.
+        how: String,
+    },
     /// Its locks would not keep another host out, and its writes may be lost.
     #[error("{}: on a network file system ({kind}): runs are kept on a local disk only; set \"state\" to a directory on one", dir.display())]
     Network {
@@ -153,6 +164,7 @@ impl JournalError {
             ) => true,
             Self::File(StoreError::Newer { .. } | StoreError::Damaged { .. })
             | Self::Damaged { .. }
+            | Self::Gone { .. }
             | Self::Network { .. }
             | Self::Unsafe { .. }
             | Self::ReadOnly

@@ -2,10 +2,12 @@
 //!
 //! Rules, each with its test: an entry is added in one transaction that begins with the lock, only after the entry that
 //! its author saw, and is on disk before anybody hears of it; one run per plan is open, by a unique index; a runner has
-//! the kernel's lock and the newest epoch, or it is not heard. Reads never wait for a writer.
+//! the kernel's lock and the newest epoch, or it is not heard; a file that was removed or replaced while it is open neither
+//! takes nor tells anything. Reads never wait for a writer.
 
 mod add;
 mod error;
+mod files;
 mod lock;
 #[cfg(test)]
 mod tests;
@@ -25,6 +27,7 @@ use crate::runbook::{
 };
 
 use super::open::{self, Form};
+use files::Files;
 
 pub use error::JournalError;
 
@@ -42,6 +45,7 @@ const REMEMBERED: usize = 16;
 pub struct Journal {
     dir: PathBuf,
     path: PathBuf,
+    files: Files,
     boot: SafeText,
     /// Whether this process only looks.
     looks: bool,
@@ -131,13 +135,19 @@ impl Journal {
         std::fs::File::open(dir)
             .and_then(|d| d.sync_all())
             .map_err(|source| super::StoreError::Directory { path: dir.to_path_buf(), source })?;
+        // SQLite opens the write-ahead log with the first read.
+        touch(&writer).map_err(failed)?;
+        let files = Files::at(&path)?;
         let reader = open::connect(&path, true).map_err(failed)?;
+        touch(&reader).map_err(failed)?;
+        files.are_there()?;
         if looks {
             writer.pragma_update(None, "query_only", true).map_err(failed)?;
         }
         Ok(Self {
             dir: dir.to_path_buf(),
             path,
+            files,
             boot: clock::boot_id(),
             looks,
             writer: Mutex::new(writer),
@@ -168,8 +178,18 @@ impl Journal {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reader(&self) -> MutexGuard<'_, Connection> {
-        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The connection to read with. What was taken away tells nothing: nobody else could read it.
+    fn reader(&self) -> Result<MutexGuard<'_, Connection>, JournalError> {
+        self.is_there()?;
+        Ok(self.reader.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether the file that is open is still the one at its path.
+    ///
+    /// # Errors
+    /// [`JournalError::Gone`] where it was removed, or another one is there.
+    pub fn is_there(&self) -> Result<(), JournalError> {
+        self.files.are_there()
     }
 
     fn failed(&self) -> impl Fn(rusqlite::Error) -> JournalError + '_ {
@@ -180,9 +200,9 @@ impl Journal {
     /// told, it changes each time, so that whoever asks reads, and hears why.
     #[must_use]
     pub fn version(&self) -> u64 {
-        let version = self.reader().pragma_query_value(None, "data_version", |r| r.get::<_, i64>(0));
-        version.map_or_else(
-            |_| u64::try_from(clock::now().boot.0.as_nanos()).unwrap_or(u64::MAX),
+        let version = |conn: &Connection| conn.pragma_query_value(None, "data_version", |r| r.get::<_, i64>(0)).ok();
+        self.reader().ok().and_then(|conn| version(&conn)).map_or_else(
+            || u64::try_from(clock::now().boot.0.as_nanos()).unwrap_or(u64::MAX),
             |v| u64::try_from(v).unwrap_or(0),
         )
     }
@@ -192,7 +212,7 @@ impl Journal {
     /// # Errors
     /// Where it cannot be read.
     pub fn texts(&self, run: &RunId) -> Result<Vec<String>, JournalError> {
-        texts(&self.reader(), run, 0).map_err(self.failed())
+        texts(&*self.reader()?, run, 0).map_err(self.failed())
     }
 
     /// The entries of a run after this one, in order; all after 0.
@@ -205,7 +225,7 @@ impl Journal {
     }
 
     fn texts_after(&self, run: &RunId, after: u64) -> Result<Vec<String>, JournalError> {
-        texts(&self.reader(), run, after).map_err(self.failed())
+        texts(&*self.reader()?, run, after).map_err(self.failed())
     }
 
     /// Where a run stands. Every entry is proved to follow from the one before.
@@ -214,7 +234,7 @@ impl Journal {
     /// Where there is no such run, or it cannot be read, or it is broken.
     pub fn state(&self, run: &RunId) -> Result<RunState, JournalError> {
         let base = self.remembered(run);
-        let reader = self.reader();
+        let reader = self.reader()?;
         // One moment, whatever others add meanwhile.
         let tx = reader.unchecked_transaction().map_err(self.failed())?;
         let known = self.load(&tx, run, base)?;
@@ -279,7 +299,7 @@ impl Journal {
     /// Where they cannot be read.
     pub fn runs(&self) -> Result<Vec<RunSummary>, JournalError> {
         let rows = {
-            let reader = self.reader();
+            let reader = self.reader()?;
             let mut all = reader
                 .prepare_cached(
                     "SELECT id, plan, kind, wall, who, closing, closed, acknowledged FROM run ORDER BY wall DESC, id DESC",
@@ -296,7 +316,7 @@ impl Journal {
     /// # Errors
     /// Where it cannot be read.
     pub fn open_run_of(&self, plan: &PlanId) -> Result<Option<RunId>, JournalError> {
-        open_of(&self.reader(), plan).map_err(self.failed())
+        open_of(&*self.reader()?, plan).map_err(self.failed())
     }
 
     /// Whether a runner lives that holds the run. Only [`Journal::take`] decides.
@@ -328,6 +348,11 @@ fn harden(conn: &Connection, path: &Path) -> Result<(), JournalError> {
     conn.pragma_update(None, "synchronous", "full").map_err(failed)?;
     let flushed: i64 = conn.pragma_query_value(None, "synchronous", |r| r.get(0)).map_err(failed)?;
     if flushed == 2 { Ok(()) } else { Err(unsafe_("synchronous 2", flushed.to_string())) }
+}
+
+/// Reads something, whatever it is.
+fn touch(conn: &Connection) -> rusqlite::Result<()> {
+    conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
 }
 
 fn texts(conn: &Connection, run: &RunId, after: u64) -> rusqlite::Result<Vec<String>> {

@@ -488,3 +488,57 @@ fn a_journal_that_was_put_back_is_read_anew() {
     b.journal.append(&RunId::new("r1"), 1, note("anew"), &who("x"), Epoch(0)).unwrap();
     assert_eq!(b.proved("r1").notes.len(), 1);
 }
+
+#[test]
+fn a_journal_that_was_removed_or_replaced_while_it_is_open_takes_and_tells_nothing() {
+    type Take = fn(&Path);
+    let takings: [(&str, Take); 5] = [
+        ("it was removed", |dir| std::fs::remove_dir_all(dir).unwrap()),
+        ("it was removed", |dir| std::fs::remove_file(dir.join(FILE)).unwrap()),
+        ("it was removed", |dir| std::fs::rename(dir.join("journal.db-wal"), dir.join("aside")).unwrap()),
+        // The same bytes, as a copy that was put back.
+        ("another file is there", |dir| {
+            std::fs::copy(dir.join(FILE), dir.join("copy")).unwrap();
+            std::fs::rename(dir.join("copy"), dir.join(FILE)).unwrap();
+        }),
+        // As the next program would make it.
+        ("another file is there", |dir| {
+            for file in [FILE, "journal.db-wal", "journal.db-shm"] {
+                std::fs::rename(dir.join(file), dir.join(format!("old-{file}"))).unwrap();
+            }
+            drop(Journal::open(dir).unwrap());
+        }),
+    ];
+    for (how, taking) in takings {
+        let b = bench();
+        b.open("r1", RunbookKind::Failover).unwrap();
+        let (run, before) = (RunId::new("r1"), b.journal.version());
+        let held = b.journal.take(&run, &who("runner")).unwrap();
+        taking(b.dir.path());
+        let gone = b.journal.append(&run, 2, note("lost"), &who("alice"), held.tenure().epoch()).unwrap_err();
+        assert!(matches!(gone, JournalError::Gone { .. }) && !gone.may_pass(), "{gone}");
+        assert!(gone.to_string().contains(how), "{how}: {gone}");
+        assert!(matches!(b.journal.state(&run), Err(JournalError::Gone { .. })), "{how}");
+        assert!(matches!(b.journal.runs(), Err(JournalError::Gone { .. })), "{how}");
+        assert!(matches!(b.journal.entries(&run, 0), Err(JournalError::Gone { .. })), "{how}");
+        let opened = opened("mail", RunbookKind::Drill);
+        let another = b.journal.open_run(RunId::new("m1"), opened, who("x"), None);
+        assert!(matches!(another, Err(JournalError::Gone { .. })), "{how}");
+        let (one, two) = (b.journal.version(), b.journal.version());
+        assert!(one != before && one != two, "whoever asks for news reads, and hears why there is none");
+        // Nothing reached even the file that is open.
+        let kept: i64 = b.journal.writer().query_row("SELECT count(*) FROM entry", [], |r| r.get(0)).unwrap();
+        assert_eq!(kept, 2, "{how}");
+    }
+}
+
+#[test]
+fn what_was_committed_into_a_file_that_was_taken_away_meanwhile_is_not_durable() {
+    let b = bench();
+    b.open("r1", RunbookKind::Failover).unwrap();
+    let path = b.dir.path().join(FILE);
+    let mut writer = b.journal.writer();
+    let tx = b.journal.begin(&mut writer).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(matches!(b.journal.commit(tx), Err(JournalError::Gone { .. })));
+}

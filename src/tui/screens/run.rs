@@ -1,5 +1,7 @@
 //! One run: its steps and the clock on the left, everything about the selected step on the right.
 
+use std::time::Duration;
+
 use crate::app::App;
 use crate::app::board::Ages;
 use crate::app::event::Spot;
@@ -18,13 +20,15 @@ use super::step::{self, heading};
 
 /// From this width on, steps and details stand side by side.
 const WIDE: u16 = 100;
+/// After this long without a word of a runner that has something to do, it is stuck.
+const SILENT: Duration = Duration::from_secs(10);
 /// Notes that are shown.
 const NOTES: usize = 5;
 
 /// Draws a run.
 pub fn draw(pen: &mut Pen<'_>, app: &App, known: &Known, ages: &Ages, drawn: &mut Drawn) {
     let (cols, rows) = (pen.cols(), pen.rows());
-    let head = head(known);
+    let head = head(known, ages);
     clock(pen, known, ages);
     if let Some(typing) = &app.view.form
         && matches!(typing.purpose, Purpose::Approve { .. })
@@ -61,7 +65,7 @@ pub fn draw(pen: &mut Pen<'_>, app: &App, known: &Known, ages: &Ages, drawn: &mu
 }
 
 /// What it is, where it stands, and the moments that count, from T0 on.
-fn head(known: &Known) -> [Line; 3] {
+fn head(known: &Known, ages: &Ages) -> [Line; 3] {
     let state = &known.state;
     let opened = &state.opened;
     let drill = if opened.practice { "PRACTICE " } else { "" };
@@ -83,6 +87,9 @@ fn head(known: &Known) -> [Line; 3] {
             Some(false) => (format!("   ✖ NOBODY WATCHES {}", opened.from), Role::NotReady),
             None => (String::new(), Role::Dim),
         },
+        (true, Some(true)) if silence(known, ages).is_some() => {
+            ("   ▲ the runner holds it and says nothing".into(), Role::Degraded)
+        }
         (true, Some(true)) => ("   ● runner lives".into(), Role::Ready),
         (true, Some(false)) => ("   ✖ NO RUNNER LIVES: G starts one".into(), Role::NotReady),
         (true, None) => ("   ? runner not known".into(), Role::Unknown),
@@ -112,7 +119,7 @@ fn clock(pen: &mut Pen<'_>, known: &Known, ages: &Ages) {
     let since = known.since_t0(ages.now());
     let goal = known.state.opened.expected.rto;
     if known.is_open() && known.state.recovered().is_none() {
-        ages.wake(BootTime(ages.now().boot.0 + std::time::Duration::from_secs(1)));
+        ages.wake(BootTime(ages.now().boot.0 + Duration::from_secs(1)));
     }
     let beyond = since > goal.0;
     let mark = if beyond { " ✖" } else { "" };
@@ -168,7 +175,7 @@ fn lasting(plan: &StepPlan, status: &crate::runbook::StepStatus, ages: &Ages, op
     match status.attempts.last() {
         Some(attempt) => {
             if attempt.end.is_none() && open {
-                ages.wake(BootTime(ages.now().boot.0 + std::time::Duration::from_secs(1)));
+                ages.wake(BootTime(ages.now().boot.0 + Duration::from_secs(1)));
             }
             Span::secs(took(attempt, ages.now()).as_secs()).to_string()
         }
@@ -179,7 +186,7 @@ fn lasting(plan: &StepPlan, status: &crate::runbook::StepStatus, ages: &Ages, op
 fn details(pen: &mut Pen<'_>, app: &App, known: &Known, ages: &Ages, drawn: &mut Drawn) {
     let cells = usize::from(pen.cols());
     drawn.spots.push((pen.place(0, 0, pen.cols(), pen.rows()), Spot::Details));
-    let mut lines = matters(app, known, cells);
+    let mut lines = matters(app, known, ages, cells);
     if !known.is_open() && app.view.run_step.is_none() {
         lines.extend(ended(app, known, cells));
     }
@@ -202,13 +209,21 @@ fn details(pen: &mut Pen<'_>, app: &App, known: &Known, ages: &Ages, drawn: &mut
 }
 
 /// What must not be overlooked: what was refused, why nothing goes on, and what to press.
-fn matters(app: &App, known: &Known, cells: usize) -> Vec<Line> {
+fn matters(app: &App, known: &Known, ages: &Ages, cells: usize) -> Vec<Line> {
     let state = &known.state;
     let mut out = Vec::new();
     if let Some(why) = &app.view.refused {
         out.extend(hanging(&[("refused: ".into(), Role::NotReady)], why.as_str(), Role::Selected, cells));
     }
     out.extend(again(known, cells));
+    if let Some(what) = silence(known, ages) {
+        let held = state
+            .runner
+            .as_ref()
+            .map_or_else(|| "its process".to_owned(), |r| format!("its process ({} on {})", r.pid, r.host));
+        let next = if app.view.read_only { format!("end {held}") } else { format!("X ends the run, or end {held}") };
+        out.extend(hanging(&[("▲ ".into(), Role::Degraded)], &format!("{what}: {next}"), Role::Selected, cells));
+    }
     if let Some(blocked) = &state.blocked {
         for why in &blocked.why {
             out.extend(hanging(&[("▲ ".into(), Role::Degraded)], why.as_str(), Role::Plain, cells));
@@ -247,6 +262,30 @@ fn matters(app: &App, known: &Known, cells: usize) -> Vec<Line> {
         out.push(Line::new());
     }
     out
+}
+
+/// What a runner was to do that holds the run and has written nothing since, and for how long: it hangs, or is stopped. While
+/// a step is in hand, the step's own clock says how long it takes.
+fn silence(known: &Known, ages: &Ages) -> Option<String> {
+    let state = &known.state;
+    let (wanted, done, since) = match state.phase() {
+        Phase::Approved(_) => ("approved", "written nothing", state.approval.as_ref().map(|given| given.seq)),
+        Phase::Preflight(..) => ("asked what it would do", "shown nothing", state.asked.map(|(.., seq)| seq)),
+        Phase::Waiting(_)
+        | Phase::Armed(..)
+        | Phase::Acting(_)
+        | Phase::Halted(..)
+        | Phase::Stopping
+        | Phase::Finished
+        | Phase::Closed => return None,
+    };
+    let age = ages.beyond(state.newest, SILENT).filter(|_| known.lives == Some(true))?;
+    // It may have done a part of what was approved, or somebody noted something meanwhile.
+    Some(if since == Some(state.seq) {
+        format!("{wanted} {age} ago, and the runner has {done} since")
+    } else {
+        format!("{wanted}, and the runner has {done} for {age}")
+    })
 }
 
 /// Whether a runner can see the effect of a step, and so goes on looking for it.

@@ -129,6 +129,13 @@ impl Values {
         if all.is_empty() { "no address".to_owned() } else { all.join(", ") }
     }
 
+    /// In one line, without times to live: `A 192.0.2.10, AAAA 2001:db8::1`.
+    #[must_use]
+    pub fn plain(&self) -> String {
+        let all = self.0.keys().map(|kind| format!("{} {}", kind.word(), self.mark(*kind)));
+        all.collect::<Vec<_>>().join(", ")
+    }
+
     /// The data of one type in one line, or `none`.
     #[must_use]
     pub fn mark(&self, kind: Kind) -> String {
@@ -192,6 +199,12 @@ impl Change {
     /// change that somebody else made meanwhile, and one that was made already, are refused as a whole.
     #[must_use]
     pub fn script(&self) -> Vec<String> {
+        self.script_with(&|ttl| ttl.to_string())
+    }
+
+    /// The same, with times to live as they are to be written.
+    #[must_use]
+    pub fn script_with(&self, ttl: &dyn Fn(u32) -> String) -> Vec<String> {
         let name = format!("{}.", self.name);
         let mut lines = vec![format!("zone {}.", self.zone)];
         for kind in Kind::ALL {
@@ -204,16 +217,30 @@ impl Change {
         for kind in self.changed().filter(|k| self.old.data(*k).is_some()) {
             lines.push(format!("update delete {name} {}", kind.word()));
         }
-        for kind in self.changed() {
-            let Some(set) = self.new.0.get(&kind) else { continue };
-            lines.extend(set.data.iter().map(|d| format!("update add {name} {} {}", set.ttl, written(kind, d))));
-        }
+        lines.extend(self.changed().flat_map(|kind| self.added(kind, ttl)));
         lines
+    }
+
+    /// What is there after, of one type, as lines for `nsupdate`.
+    pub fn added(&self, kind: Kind, ttl: &dyn Fn(u32) -> String) -> Vec<String> {
+        let Some(set) = self.new.0.get(&kind) else { return Vec::new() };
+        let ttl = ttl(set.ttl);
+        set.data.iter().map(|d| format!("update add {}. {ttl} {}", self.name, written(kind, d))).collect()
     }
 
     /// As the body of a request to PowerDNS: each type that changes is replaced whole, or deleted.
     #[must_use]
     pub fn patch(&self) -> Value {
+        self.patch_of(self.changed())
+    }
+
+    /// The same, whatever is there before.
+    #[must_use]
+    pub fn patch_over(&self) -> Value {
+        self.patch_of(Kind::ALL.into_iter())
+    }
+
+    fn patch_of(&self, kinds: impl Iterator<Item = Kind>) -> Value {
         let name = format!("{}.", self.name);
         let one = |kind: Kind| match self.new.0.get(&kind) {
             None => json!({ "name": name, "type": kind.word(), "changetype": "DELETE" }),
@@ -224,7 +251,7 @@ impl Change {
                 json!({ "name": name, "type": kind.word(), "ttl": set.ttl, "changetype": "REPLACE", "records": records })
             }
         };
-        let mut sets: Vec<Value> = self.changed().map(one).collect();
+        let mut sets: Vec<Value> = kinds.map(one).collect();
         sets.sort_by_key(|s| s.get("changetype").and_then(Value::as_str).map(str::to_owned));
         json!({ "rrsets": sets })
     }

@@ -206,23 +206,41 @@ impl DnsUpdate {
         let old = basis.clone().unwrap_or_default();
         let change = Change::to(&self.update.zone, &self.dns.record, &self.site, old.clone(), self.update.ttl);
         let address = at_primary.map(|(s, _)| s.addr);
-        let mut conditions = vec![self.primary(&survey, &primary, basis.is_some(), at)];
+        let unread = basis.is_none().then(|| self.unread(&survey, &primary));
+        let mut conditions = vec![self.primary(unread.as_deref(), at)];
         conditions.push(self.record(basis.as_ref(), at));
         conditions.push(agree(&survey, at));
-        conditions.extend(self.ttl(&old, at));
+        conditions.extend(self.ttl(basis.as_ref(), at));
         conditions.extend(endpoints);
-        let mut identity = Identity::default()
-            .with("zone", &self.update.zone)
-            .with("server", &address.map_or_else(|| place.clone(), |a| a.to_string()));
+        let mut identity = Identity::default().with("zone", &self.update.zone);
+        let only = match addresses.as_slice() {
+            [only] => Some(*only),
+            _ => None, // none, or any of several
+        };
+        let server = match &self.update.way {
+            Way::Rfc2136 { .. } => address.or(only).map(|a| a.to_string()),
+            Way::PowerDns(_) => Some(place.clone()),
+        };
+        identity = match server {
+            Some(server) => identity.with("server", &server),
+            None => identity.unread("server", unread.as_deref().unwrap_or("its address is not known")),
+        };
         for kind in Kind::ALL {
-            identity = identity.with(kind.word(), &old.mark(kind));
+            identity = match &unread {
+                Some(why) => identity.unread(kind.word(), why),
+                None => identity.with(kind.word(), &old.mark(kind)),
+            };
         }
         let (already, why) = survey.judge(&self.site, None);
         let role = match &basis {
             Some(values) => format!("{}; {why}; {}", values.words(), serials(&survey)),
             None => format!("not read; {why}"),
         };
-        let actions = script::actions(&self.update, &change, address).iter().map(|l| SafeText::new(l)).collect();
+        let actions = match &unread {
+            Some(why) => vec![format!("; what is there now was not read, and what would be sent depends on it: {why}")],
+            None => script::actions(&self.update, &change, address),
+        };
+        let actions = actions.iter().map(|l| SafeText::new(l)).collect();
         let left = if already == Held::Holds {
             Yield { facts: vec![SafeText::new(&why)], ..Yield::default() }
         } else {
@@ -242,28 +260,28 @@ impl DnsUpdate {
         }
     }
 
+    /// Why what is there now was not read: who did not answer, or that they differ.
+    fn unread(&self, survey: &Survey, primary: &Result<Vec<SocketAddr>, Gap>) -> String {
+        match (&self.update.way, primary) {
+            (Way::Rfc2136 { .. }, Ok(addresses)) => {
+                let own = survey.said.iter().filter(|s| addresses.contains(&s.addr));
+                own.filter_map(|s| s.values.as_ref().err()).map(ToString::to_string).collect::<Vec<_>>().join("; ")
+            }
+            (Way::Rfc2136 { .. }, Err(gap)) => gap.to_string(),
+            (Way::PowerDns(_), _) if survey.answers().next().is_some() => "the servers differ".to_owned(),
+            (Way::PowerDns(_), _) => survey.silent(),
+        }
+    }
+
     /// What is there now must have been read from where it is changed, or from all who serve it.
-    fn primary(&self, survey: &Survey, primary: &Result<Vec<SocketAddr>, Gap>, read: bool, at: Now) -> Condition {
-        let (what, missing) = match &self.update.way {
+    fn primary(&self, unread: Option<&str>, at: Now) -> Condition {
+        let what = match &self.update.way {
             Way::Rfc2136 { server, .. } => {
-                let what = format!("{}:{} answers for {} with authority", server.host, server.port, self.update.zone);
-                let own = |gaps: &[SocketAddr]| {
-                    let said = survey.said.iter().filter(|s| gaps.contains(&s.addr));
-                    said.filter_map(|s| s.values.as_ref().err()).map(ToString::to_string).collect::<Vec<_>>().join("; ")
-                };
-                let why = match primary {
-                    Ok(addresses) => own(addresses),
-                    Err(gap) => gap.to_string(),
-                };
-                (what, why)
+                format!("{}:{} answers for {} with authority", server.host, server.port, self.update.zone)
             }
-            Way::PowerDns(_) => {
-                let what = format!("the authoritative servers say what {} is now", self.dns.record);
-                let silent = survey.silent();
-                (what, if survey.answers().next().is_some() { "they differ".to_owned() } else { silent })
-            }
+            Way::PowerDns(_) => format!("the authoritative servers say what {} is now", self.dns.record),
         };
-        let (held, why) = if read { (Held::Holds, "read just now".to_owned()) } else { (Held::Unknown, missing) };
+        let (held, why) = unread.map_or((Held::Holds, "read just now"), |why| (Held::Unknown, why));
         Condition::new(ids::PRIMARY, Class::Identity, &what, held, &why, at)
     }
 
@@ -281,12 +299,13 @@ impl DnsUpdate {
     }
 
     /// How long resolvers keep what is there now, against the limit of the plan.
-    fn ttl(&self, old: &Values, at: Now) -> Option<Condition> {
+    fn ttl(&self, values: Option<&Values>, at: Now) -> Option<Condition> {
         let most = self.dns.max_ttl?;
         let what = format!("resolvers follow within {most}");
-        let (held, why) = match old.ttl().map(|secs| Span::secs(u64::from(secs))) {
-            Some(ttl) => (Held::of(ttl <= most), format!("the time to live is {ttl}")),
-            None => (Held::Unknown, "there is no record that has one".to_owned()),
+        let (held, why) = match values.map(|v| v.ttl().map(|secs| Span::secs(u64::from(secs)))) {
+            Some(Some(ttl)) => (Held::of(ttl <= most), format!("the time to live is {ttl}")),
+            Some(None) => (Held::Unknown, "there is no record that has one".to_owned()),
+            None => (Held::Unknown, "not read".to_owned()),
         };
         Some(Condition::new(ids::TTL, Class::Advice, &what, held, &why, at))
     }

@@ -233,15 +233,35 @@ fn a_terminal_too_small_for_all_of_it_arms_nothing() {
     p.types(RISKS);
     p.types("promote db.west\n");
     assert_eq!(approvals(&p.done()), 0);
+    let form = p.app.view.form.as_ref().unwrap();
+    assert!(form.is_blank(), "nobody saw what was typed");
+    p.types("a");
     let said = p.app.view.form.as_ref().and_then(|f| f.said.clone());
-    assert!(said.is_some_and(|said| said.contains("too small for all of it")));
-    // The same on a larger one; what was painted on the small one does not count.
+    assert!(said.is_some_and(|said| said.contains("too small for all of it: nothing is typed")));
+    // On a larger one it is still to be typed; what was painted on the small one does not count.
     p.event(Event::Resized { cols: 120, rows: 50 });
+    p.types("a");
+    p.types("\n\n");
+    assert_eq!(approvals(&p.done()), 0);
+    p.types(RISKS);
+    p.types("promote db.west");
+    p.event(Event::Resized { cols: 120, rows: 49 });
     p.later(100);
     p.event(Event::Key(Key { code: KeyCode::Enter, ctrl: false }));
     assert_eq!(approvals(&p.done()), 0);
     p.types("\n");
     assert_eq!(approvals(&p.done()), 1);
+}
+
+#[test]
+fn a_terminal_without_any_of_it_takes_no_keys_for_it() {
+    let (mut p, _tale) = armed(30, 6, 0, 0);
+    p.types("A");
+    assert!(!p.app.view.knows(None), "the state is told that nothing of the prompt is there");
+    assert!(p.paint().contains("too small"));
+    assert!(p.app.view.knows(None));
+    p.types("assumed fence");
+    assert!(p.app.view.form.as_ref().is_some_and(|f| f.is_blank()));
 }
 
 #[test]
@@ -292,13 +312,56 @@ fn while_somebody_types_it_is_read_anew_before_it_is_too_old() {
 }
 
 #[test]
-fn an_approval_by_somebody_else_closes_the_prompt() {
+fn an_approval_by_somebody_else_closes_the_prompt_and_the_rest_of_the_text_is_no_keys() {
     let (mut p, tale) = armed(120, 40, 0, 0);
-    p.types("Aassumed fen");
-    let mut tale = tale.approved(at(133));
+    p.types("Aassumed fe");
+    let mut tale = tale.approved(p.now);
     p.hears(&mut tale);
     assert!(p.app.view.form.is_none());
-    p.types("\n");
+    let gone = "the approval was given by alice: keys count again after a pause";
+    p.sees(gone);
+    // The rest of it, at a person's pace: n would be a note, X an end, q would leave.
+    p.types("nce\nfence db.east\nqXnW0");
+    assert_eq!(p.done(), []);
+    assert!(p.app.view.form.is_none() && matches!(p.app.view.screen, Screen::Run(_)));
+    p.sees(gone);
+    // Slowly, and never with a pause of a second.
+    for _ in 0..5 {
+        p.later(800);
+        p.types("n");
+    }
+    assert!(p.app.view.form.is_none());
+    p.later(900);
+    p.types("n");
+    assert!(p.app.view.form.is_some(), "after a pause it is a note");
+    assert!(!p.paint().contains(gone));
+}
+
+#[test]
+fn another_one_that_was_shown_takes_nothing_of_what_was_being_typed() {
+    let another = |preview: &mut Preview| preview.challenge.push('2');
+    let (mut p, tale) = armed(120, 40, 0, 0);
+    p.types("Aassumed fe");
+    let mut tale = tale.shown(0, 0, p.now, another);
+    p.hears(&mut tale);
+    p.types("nce\nfence");
+    assert!(p.app.view.form.as_ref().is_some_and(|f| f.is_blank()));
+    p.sees("what would be done has changed: read it again, pause, and type it again");
+    p.later(1_000);
+    p.types("assumed fence\nfence db.east2\n");
+    assert_eq!(approvals(&p.done()), 1);
+    // And where the newest cannot be approved at all.
+    let (mut p, tale) = armed(120, 40, 0, 0);
+    p.types("Aassumed fe");
+    let mut tale = tale.shown(0, 0, p.now, |preview| {
+        for condition in preview.conditions.iter_mut().filter(|c| c.id == "open-run") {
+            condition.held = crate::runbook::Held::Fails;
+        }
+    });
+    p.hears(&mut tale);
+    p.sees("the newest cannot be approved");
+    p.types("nce\nX");
+    assert!(p.app.view.form.is_none());
     assert_eq!(p.done(), []);
 }
 

@@ -152,6 +152,53 @@ fn a_run_whose_runner_is_gone_is_gone_on_with_by_a_person_alone() {
 }
 
 #[test]
+fn a_runner_that_holds_the_run_and_writes_nothing_is_told_with_its_age_and_what_to_do() {
+    let mut tale = opened().shown(0, 0, at(112), |_| {}).approved(at(114));
+    let mut p = trouble(90, 40);
+    p.hears(&mut tale);
+    p.now = at(124);
+    p.types("o");
+    p.now = at(124);
+    p.sees("● runner lives");
+    assert!(!p.paint().contains("has written nothing"));
+    // Nothing comes in: the screen is drawn again by its age alone.
+    let (_, drawn) = shot_with(&p.app, &PLAIN, p.now);
+    assert!(drawn.next.is_some_and(|next| next <= at(125).boot));
+    p.now = at(149);
+    let words = |p: &mut Person| p.paint().split_whitespace().collect::<Vec<_>>().join(" ");
+    let screen = words(&mut p);
+    assert!(
+        screen.contains("▲ approved 35 s ago, and the runner has written nothing since: X ends the run, or end"),
+        "{screen}"
+    );
+    let runner = tale.state.runner.clone().unwrap();
+    assert!(screen.contains(&format!("its process ({} on {})", runner.pid, runner.host)), "{screen}");
+    assert!(!screen.contains("● runner lives"), "{screen}");
+    // One that is gone is said to be gone.
+    let gone = tale.news(Some(false));
+    p.event(gone);
+    p.sees("NO RUNNER LIVES");
+    assert!(!words(&mut p).contains("has written nothing"));
+    // So with what somebody wants to see, and in the middle of what was approved.
+    let ask = Command::Ask { from: StepIx(0), to: StepIx(0) };
+    let mut tale = opened().person("alice", ask, at(112));
+    let mut p = trouble(90, 40);
+    p.hears(&mut tale);
+    p.types("o");
+    p.now = at(132);
+    let screen = words(&mut p);
+    assert!(screen.contains("▲ asked what it would do 20 s ago, and the runner has shown nothing since"), "{screen}");
+    let mut tale = fenced(opened()).shown(1, 4, at(130), |_| {}).approved(at(140)).begun(1, at(141)).acted(1, at(142));
+    tale = tale.ended(1, Outcome::Succeeded, "it takes writes", promoted(), at(150));
+    let mut p = trouble(90, 40);
+    p.hears(&mut tale);
+    p.types("o");
+    p.now = at(170);
+    let screen = words(&mut p);
+    assert!(screen.contains("▲ approved, and the runner has written nothing for 20 s"), "{screen}");
+}
+
+#[test]
 fn the_next_steps_are_shown_to_whoever_leads_and_never_after_a_halt() {
     let (mut p, mut tale) = armed(120, 40, 0, 0);
     p.types("Aassumed fence\nfence db.east\n");
