@@ -1,7 +1,6 @@
-//! The files that a journal has open, told from whatever is at their path by now. A file that was removed takes entries on,
+//! The file that a journal has open, told from whatever is at its path by now. A file that was removed takes entries on,
 //! and nobody will ever read them.
 
-use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -11,27 +10,24 @@ use super::JournalError;
 /// What names a file whatever its path is: device and inode.
 type Inode = (u64, u64);
 
-/// The journal and its write-ahead log, as they were when they were opened.
+/// The journal's file, as it was when it was opened. Not its write-ahead log: whoever closes the journal last removes that,
+/// and whoever opens it first makes another.
 #[derive(Debug)]
-pub(super) struct Files([(PathBuf, Inode); 2]);
+pub(super) struct Files(PathBuf, Inode);
 
 impl Files {
-    /// The files at this path, right after they were opened.
+    /// The file at this path, right after it was opened.
     pub(super) fn at(path: &Path) -> Result<Self, JournalError> {
-        let mut log = OsString::from(path);
-        log.push("-wal");
-        let of = |path: PathBuf| inode(&path).map(|found| (path, found));
-        Ok(Self([of(path.to_path_buf())?, of(log.into())?]))
+        Ok(Self(path.to_path_buf(), inode(path)?))
     }
 
-    /// Whether the files at the path are still those that are open.
+    /// Whether the file at the path is still the one that is open.
     pub(super) fn are_there(&self) -> Result<(), JournalError> {
-        for (path, ours) in &self.0 {
-            if inode(path)? != *ours {
-                return Err(JournalError::Gone { path: path.clone(), how: "another file is there".to_owned() });
-            }
+        let Self(path, ours) = self;
+        if inode(path)? == *ours {
+            return Ok(());
         }
-        Ok(())
+        Err(JournalError::Gone { path: path.clone(), how: "another file is there".to_owned() })
     }
 }
 
