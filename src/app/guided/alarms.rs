@@ -79,6 +79,9 @@ fn of_run(known: &Known) -> Option<Banner> {
     let fence = opened.runbook.places().find(|ix| opened.runbook.step(*ix).is_some_and(|s| s.role == StepRole::Fence));
     let step = fence.and_then(|ix| Some((ix, &opened.runbook.step(ix)?.name)));
     let next = match step {
+        _ if !known.state.may_have_promoted() && !known.is_open() => {
+            format!("nothing was promoted: {} may serve; take note of how the run ended (o, K)", opened.from)
+        }
         _ if !known.state.may_have_promoted() => {
             format!("nothing is promoted yet: end the run, or fence {} again before you go on (o)", opened.from)
         }

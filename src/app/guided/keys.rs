@@ -549,7 +549,10 @@ pub(in crate::app) fn step_by(app: &mut App, to: impl Fn(usize, usize) -> usize)
     let len = known.state.steps.len();
     let last = StepIx::at(len.saturating_sub(1));
     let at = app.view.run_step.or_else(|| known.current()).unwrap_or(last);
-    app.view.run_step = Some(StepIx::at(to(at.place(), len)));
+    let next = StepIx::at(to(at.place(), len));
+    // Beyond the last step of a run that is over stands how it ended.
+    let beyond = !known.is_open() && at == last && next == last;
+    app.view.run_step = Some(next).filter(|_| !beyond);
     app.view.detail = 0;
 }
 

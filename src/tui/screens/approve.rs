@@ -38,7 +38,7 @@ pub fn draw(pen: &mut Pen<'_>, app: &App, known: &Known, typing: &Form, ages: &A
     if lines.len() > usize::from(pen.rows()) {
         lines = all(true);
     }
-    let hint = if shown.steps.len() > 1 { " esc and - show fewer steps" } else { "" };
+    let hint = if shown.steps.len() > 1 { "; esc, then -" } else { "" };
     let whole = put(pen, &mut lines, hint, app.view.detail, drawn);
     let prompt = PromptId::Range(known.state.run.clone(), shown.seq);
     drawn.prompt = Some(Painted { prompt, whole });

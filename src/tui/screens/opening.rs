@@ -54,9 +54,9 @@ pub(super) fn put(pen: &mut Pen<'_>, lines: &mut Vec<Line>, hint: &str, detail: 
     let whole = !wide && lines.len() <= rows;
     if !whole {
         let text = if wide {
-            "TOO SMALL: it is wider than this terminal. Nothing is taken.".to_owned()
+            "TOO SMALL, nothing is taken: it is wider than this terminal".to_owned()
         } else {
-            format!("TOO SMALL: {} rows are needed, {rows} are here. Nothing is taken.{hint}", lines.len())
+            format!("TOO SMALL, nothing is taken: {} rows are needed, {rows} are here{hint}", lines.len())
         };
         lines.insert(0, vec![(text, Role::Banner)]);
         drawn.detail_max = lines.len().saturating_sub(rows);

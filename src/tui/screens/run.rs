@@ -8,7 +8,7 @@ use crate::app::event::Spot;
 use crate::app::guided::runs::took;
 use crate::app::guided::{Form, Known, Painted, PromptId, Purpose, way_back};
 use crate::plan::{BootTime, Span};
-use crate::runbook::{Held, Loss, Outcome, Phase, StepIx, StepPlan, StepRole, Verified};
+use crate::runbook::{Held, Loss, Outcome, Phase, StepIx, StepPlan, StepRole, Strength, Verified};
 use crate::tui::frame::Drawn;
 use crate::tui::theme::{Role, held_glyph, step_glyph};
 use crate::tui::widgets::form;
@@ -154,10 +154,11 @@ fn list(pen: &mut Pen<'_>, app: &App, known: &Known, ages: &Ages, drawn: &mut Dr
         }
         pen.put(1, y, &format!("{ix:>2}"), 2, Role::Dim);
         let (glyph, role) = step_glyph(status.state);
-        pen.put(4, y, glyph, 1, role);
         // The way out is passed over, unless somebody turns back.
         let out = known.state.passes_over(ix) && !status.state.is_over();
-        pen.put(6, y, if out { "way out" } else { status.state.word() }, 13, role);
+        let (glyph, word, role) = if out { (glyph, "way out", role) } else { standing(known, status) };
+        pen.put(4, y, glyph, 1, role);
+        pen.put(6, y, word, 13, role);
         let lasts = lasting(plan, status, ages, known.is_open());
         let room = cols.saturating_sub(21 + u16::try_from(width(&lasts) + 1).unwrap_or(0));
         let back = plan.is_point_of_no_return();
@@ -167,6 +168,18 @@ fn list(pen: &mut Pen<'_>, app: &App, known: &Known, ages: &Ages, drawn: &mut Dr
             pen.put(x + 1, y, "no way back", 11, Role::Danger);
         }
         pen.put_right(cols.saturating_sub(1), y, &lasts, Role::Dim);
+    }
+}
+
+/// Where a step stands, in a word; a fence says how much it is worth, which is less than that its step ended.
+fn standing(known: &Known, status: &crate::runbook::StepStatus) -> (&'static str, &'static str, Role) {
+    let (glyph, role) = step_glyph(status.state);
+    let end = status.attempts.last().and_then(|a| a.end.as_ref()).filter(|(r, ..)| r.outcome.is_done());
+    let fence = end.and_then(|(resolution, ..)| resolution.left.fence.as_ref());
+    match fence.map(|f| f.strength) {
+        Some(_) if known.state.wrote_since_fence().is_some() => ("✖", "has fallen", Role::NotReady),
+        Some(Strength::Assumed) => ("▲", "assumed", Role::Degraded),
+        Some(Strength::Proven | Strength::Blocked) | None => (glyph, status.state.word(), role),
     }
 }
 
@@ -248,6 +261,9 @@ fn matters(app: &App, known: &Known, ages: &Ages, cells: usize) -> Vec<Line> {
         Phase::Halted(..) => {
             Some("R tries the step again, C says whether its effect is there, P skips it, X ends the run")
         }
+        Phase::Acting(_) | Phase::Approved(_) if known.lives == Some(false) => {
+            Some("G starts a runner: it looks what became of the step in hand, and repeats nothing")
+        }
         Phase::Preflight(..) | Phase::Approved(_) | Phase::Acting(_) | Phase::Stopping | Phase::Finished => None,
         Phase::Closed => state.acknowledged.is_none().then_some("K takes note of how it ended"),
     };
@@ -302,8 +318,10 @@ fn again(known: &Known, cells: usize) -> Vec<Line> {
     let from = &state.opened.from;
     let words = if state.may_have_promoted() {
         format!("stop {from} now. Its fence again:")
-    } else {
+    } else if known.is_open() {
         format!("{from} serves, and its fence does not hold: end the run (X), or fence it again before you go on:")
+    } else {
+        format!("{from} took writes again, and nothing was promoted: it may serve. What would fence it:")
     };
     let mut out = hanging(&[("✖ ".into(), Role::NotReady)], &words, Role::Selected, cells);
     let runbook = &state.opened.runbook;

@@ -199,11 +199,12 @@ impl Promote {
     /// Whether the old primary takes no writes, as it is just read to be. One whose applications are turned away is a primary
     /// still; whether they stay away is for the fence's own look to say.
     fn alone(&self, scene: &Scene, known: &Known, old: &Old, now: Now) -> Condition {
-        let what = "the old primary takes no writes";
+        // Silence proves nothing, and is told as what it is.
+        let what = "nobody sees the old primary take writes";
         let of = |held, why: &str| Condition::new("old-primary", Class::Identity, what, held, &why, now);
         let step = scene.step(self.ix);
         let old = match old {
-            Old::Silent(why) => return of(Held::Holds, &format!("not seen to: {why}")),
+            Old::Silent(why) => return of(Held::Holds, why),
             Old::Known(old) if old.seen.recovery || old.seen.system != known.seen.system => {
                 return of(Held::Holds, &old.seen.words());
             }

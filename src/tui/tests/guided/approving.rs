@@ -229,7 +229,7 @@ fn what_was_not_painted_is_not_approved() {
 fn a_terminal_too_small_for_all_of_it_arms_nothing() {
     let (mut p, _tale) = armed(80, 24, 1, 4);
     p.types("A");
-    p.sees("TOO SMALL: ");
+    p.sees("TOO SMALL, nothing is taken: ");
     p.types(RISKS);
     p.types("promote db.west\n");
     assert_eq!(approvals(&p.done()), 0);
