@@ -11,9 +11,9 @@ use crate::patroni_lab::{Lab, Member, SECRET, Version, http};
 use crate::pg::{signal, until};
 use crate::watch::{Watch, describe, has};
 
-const SOON: Duration = Duration::from_secs(30);
-/// For so long a dead leader's lock lives, and a while to find a new one.
-const TTL: Duration = Duration::from_secs(40);
+const SOON: Duration = Duration::from_secs(90);
+/// For as long as a dead leader's lock lives, and a good while to find a new one.
+const TTL: Duration = Duration::from_secs(120);
 
 fn found<'a>(status: &'a PlanStatus, code: &str) -> Option<&'a Finding> {
     status.findings.iter().find(|f| f.code == code)

@@ -11,7 +11,7 @@ use crate::acting::{Ended, Run, condition, failing, within};
 use crate::patroni_lab::{Lab, Member, SECRET, USER, Version, http};
 use crate::pg::until;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A password in a file of its own.
 fn password(text: &str) -> tempfile::NamedTempFile {

@@ -15,7 +15,7 @@ use crate::pg::{PgOne, PgPair, give, run};
 use crate::sshd::Sshd;
 use crate::watch::{Watch, describe, has};
 
-const LIMIT: Duration = Duration::from_secs(25);
+const LIMIT: Duration = Duration::from_secs(90);
 
 pub struct Lab {
     pub pair: PgPair,

@@ -210,7 +210,7 @@ async fn a_cut_connection_is_opened_anew_without_waiting_for_the_knock() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_ends_idle_sessions_is_asked_over_a_new_one() {
     let one = PgOne::start("");
-    one.server.sql("ALTER ROLE lifeboat SET idle_session_timeout = '50ms'");
+    one.server.sql("ALTER ROLE lifeboat SET idle_session_timeout = '500ms'");
     let (_, mut l) = lane(&with_password(&one.server, "lifeboat"));
     for _ in 0..3 {
         look(&mut *l).await.all_good();

@@ -91,7 +91,7 @@ impl Watch {
 
     /// Waits until the plan is ready, for as long as servers may take to start.
     pub fn until_ready(&self, plan: &str) {
-        self.until(plan, "ready", Duration::from_secs(30), |s| s.readiness == Verdict::Ready);
+        self.until(plan, "ready", Duration::from_secs(90), |s| s.readiness == Verdict::Ready);
     }
 
     /// Every judgement of this plan since `from`.
