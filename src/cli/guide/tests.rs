@@ -317,6 +317,11 @@ fn a_closed_run_that_nobody_watches_is_told_and_gets_another_watcher() {
     assert_eq!(STARTED.load(Ordering::Relaxed), 0);
     let mut carol = session(dir.path(), false, counts);
     carol.follows(&run, 1);
+    let began = crate::clock::now();
+    while STARTED.load(Ordering::Relaxed) == 0 {
+        assert!(crate::clock::now().since(began) < Duration::from_secs(20), "nobody was started to watch");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
     // Taken by whoever was started, it is watched; and when that one dies, that is told again.
     let journal = Journal::open(dir.path()).unwrap();
     let held = journal.take(&run, &operator()).unwrap();
