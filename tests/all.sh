@@ -133,8 +133,8 @@ real() {
   section "packages" install
   section "majors of PostgreSQL" majors
   section "Patroni 4" patronis
+  section "real servers" cargo test --locked --test real -- --test-threads 2
   # They wait more than they work: a third one at a time makes two cores no busier than a build does.
-  section "real servers" cargo test --locked --test real -- --test-threads 3
   section "the program in a terminal" cargo test --locked --test pty -- --test-threads 3
 }
 

@@ -4,7 +4,7 @@ use std::process::Command as Process;
 use std::time::Duration;
 
 use lifeboat::clock;
-use lifeboat::runbook::{Command, Phase, RunState};
+use lifeboat::runbook::{Command, Phase, RunState, StepIx};
 use rustix::process::Signal;
 
 use super::runner::{Lab, Servers, servers};
@@ -21,7 +21,16 @@ fn nothing_was_begun(servers: &Servers, state: &RunState) {
 /// A run whose steps are approved, and whose runner was stopped right before.
 fn approved_while_stopped(lab: &mut Lab) {
     lab.start();
-    lab.go("what it would do", |lab| matches!(lab.at().phase(), Phase::Armed(..)));
+    // Nobody is at it yet who would approve what is shown.
+    super::pg::until("what it would do", || match lab.at().phase() {
+        Phase::Armed(..) => true,
+        Phase::Waiting(from) => {
+            let to = StepIx::at(lab.at().steps.len() - 1);
+            let _refused = lab.command(Command::Ask { from, to });
+            false
+        }
+        _ => false,
+    });
     lab.signal(Signal::STOP);
     // It may have been asked to show it anew meanwhile.
     let state = lab.at();
