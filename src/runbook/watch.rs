@@ -31,7 +31,8 @@ impl RunState {
     #[must_use]
     pub fn wrote_since_fence(&self) -> Option<Now> {
         let (fenced, _) = self.fenced_since()?;
-        self.alarms.iter().map(|(_, at)| *at).rfind(|at| at.wall >= fenced.wall)
+        // By either clock: one that was set back, or began anew, hides nothing.
+        self.alarms.iter().map(|(_, at)| *at).rfind(|at| at.wall >= fenced.wall || at.boot >= fenced.boot)
     }
 
     /// The step that left the fence that holds now.

@@ -29,7 +29,9 @@ pub fn banners(app: &App) -> Vec<Banner> {
     let mut out = Vec::new();
     for status in app.model.statuses() {
         let Situation::SplitBrain { sites } = &status.situation else { continue };
-        if let Some(fenced) = app.runs.of(&status.plan.id).find_map(|known| blocked(known, sites)) {
+        // By the newest run alone: what an older one fenced, it may have let in again.
+        let newest = app.runs.of(&status.plan.id).max_by_key(|known| known.state.opened_at.wall);
+        if let Some(fenced) = newest.and_then(|known| blocked(known, sites)) {
             out.push(fenced);
             continue;
         }
