@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::plan::Now;
 
-use super::{Closing, Epoch, RunState, StepIx, StepRole, Strength};
+use super::{Closing, Epoch, Outcome, RunState, StepIx, StepRole, Strength};
 
 /// How long a run is watched after its end, where nobody takes note of that.
 pub const WATCHED: Duration = Duration::from_secs(12 * 3600);
@@ -42,17 +42,33 @@ impl RunState {
         self.lefts().filter(|(_, left)| left.fence.as_ref() == Some(fence)).map(|(ix, _)| ix).last()
     }
 
-    /// Whether there is something to watch after the run is closed: nothing proves that the old site takes no writes, nobody
-    /// has taken note of the run's end, and that is not longer ago than `most`. A run that took this one's place watches
-    /// itself.
+    /// Whether there is something to watch after the run is closed: nothing proves that the old site takes no writes, or its
+    /// applications are merely turned away, nobody has taken note of the run's end, and that is not longer ago than `most`. A
+    /// run that took this one's place watches itself.
     #[must_use]
     pub fn wants_watch(&self, now: Now, most: Duration) -> bool {
         if matches!(self.closed, Some((Closing::Preempted { .. }, _))) {
             return false;
         }
-        let unproven = self.fence_strength().is_none_or(|s| s == Strength::Assumed);
+        let unproven = match self.fence_strength() {
+            None | Some(Strength::Assumed) => true,
+            // Where nothing took its place, to let them in again is what is left to do.
+            Some(Strength::Blocked) => self.may_have_promoted(),
+            Some(Strength::Proven) => false,
+        };
         let recent = self.closed.as_ref().is_none_or(|(_, at)| now.since(*at) < most);
         self.fenced_since().is_some() && unproven && self.acknowledged.is_none() && recent
+    }
+
+    /// Whether the fence that is up is being taken down, as approved, or may have been.
+    #[must_use]
+    pub fn is_unfencing(&self) -> bool {
+        let Some(by) = self.fenced_by() else { return false };
+        let unfences = |ix: &StepIx| self.opened.runbook.step(*ix).is_some_and(|s| s.role == StepRole::Unfence);
+        let after = self.opened.runbook.places().filter(|ix| *ix > by).filter(unfences);
+        after.filter_map(|ix| self.steps.get(ix.place())?.attempts.last()).any(|attempt| {
+            attempt.end.as_ref().is_none_or(|(resolution, ..)| resolution.outcome != Outcome::NotStarted)
+        })
     }
 
     /// The system identifier of the old primary, where a step left it behind (`system` of what it kept): another server that

@@ -28,8 +28,8 @@ use crate::config;
 use crate::net::Net;
 use crate::plan::{Now, Plan, SafeText, Span};
 use crate::runbook::{
-    AttemptId, Command, Operator, Outcome, Phase, Resolution, RunId, RunState, StepIx, StepState, WATCHED, Yield,
-    step_in,
+    AttemptId, Command, Epoch, Observation, Operator, Outcome, Phase, Resolution, RunId, RunState, StepIx, StepState,
+    WATCHED, Yield, step_in,
 };
 use crate::store::{self, Held, Journal, JournalError};
 
@@ -56,6 +56,8 @@ pub struct Pace {
     pub look: Duration,
     /// Between two looks for an effect of which nobody can say whether it comes.
     pub again: Duration,
+    /// Between two looks at a fence that no probe sees fall.
+    pub watch: Duration,
     /// After this long without any news of the run it lets go of it; a client starts another when it is needed.
     pub idle: Duration,
 }
@@ -66,6 +68,7 @@ impl Default for Pace {
             poll: Duration::from_millis(100),
             look: Duration::from_millis(250),
             again: Duration::from_secs(2),
+            watch: Duration::from_secs(10),
             idle: WATCHED,
         }
     }
@@ -193,6 +196,8 @@ pub async fn work(runner: Runner, stop: CancellationToken) -> End {
         preflight: None,
         looking: HashMap::new(),
         sentry: Sentry::default(),
+        watching: JoinSet::new(),
+        watch_at: Instant::now(),
         moved: clock::now(),
         not_before: Instant::now(),
     };
@@ -213,6 +218,10 @@ struct Desk {
     /// The attempts whose effect is looked for though nobody knows how they ended.
     looking: HashMap<AttemptId, AbortHandle>,
     sentry: Sentry,
+    /// The look at a fence that no probe sees fall.
+    watching: JoinSet<Observation>,
+    /// When it is looked at again.
+    watch_at: Instant,
     /// When the run last had news.
     moved: Now,
     /// When something that failed may be tried again.
@@ -287,8 +296,9 @@ impl Desk {
     /// Does what the run is waiting for, if anything.
     async fn attend(&mut self, state: &RunState) -> Option<End> {
         let ours = self.book().held().tenure().epoch();
+        let fallen = self.watch(state, ours);
         let alarm = self.sentry.look(state, &self.bench.hands.eyes().sight(), ours);
-        if let Some(what) = alarm {
+        if let Some(what) = alarm.or(fallen) {
             tracing::warn!(%what, "alarm");
             match self.book().record(Command::Raise { what: what.clone() }).await {
                 Err(Unwritten::Failed(_)) => self.sentry.forget(),
@@ -339,6 +349,19 @@ impl Desk {
             }
         }
         None
+    }
+
+    /// Looks at a fence that no probe sees fall, every now and then; what of it everybody must see.
+    fn watch(&mut self, state: &RunState, ours: Epoch) -> Option<SafeText> {
+        let seen = self.watching.try_join_next().and_then(Result::ok);
+        let alarm = seen.and_then(|seen| self.sentry.saw(state, &seen, ours));
+        let due = self.watching.is_empty() && Instant::now() >= self.watch_at;
+        if let Some(step) = sentry::looks_at(state).filter(|_| due) {
+            self.watch_at = Instant::now() + self.bench.pace.watch;
+            let (bench, state) = (Arc::clone(&self.bench), state.clone());
+            self.watching.spawn(async move { bench.hands.observe(step, &state, FRESH).await });
+        }
+        alarm
     }
 
     /// Begins the steps that are approved and run side by side with `next`.

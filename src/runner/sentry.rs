@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::plan::{LaneId, SafeText};
-use crate::runbook::{Epoch, RunState, Strength};
+use crate::runbook::{Epoch, Held, Observation, RunState, StepIx, Strength, WATCHED};
 
 use super::eyes::{Sight, Writer};
 
@@ -13,6 +13,8 @@ use super::eyes::{Sight, Writer};
 #[derive(Debug, Default)]
 pub(super) struct Sentry {
     told: HashMap<LaneId, SafeText>,
+    /// Whether it was told that a fence lets the applications in again.
+    told_open: bool,
 }
 
 /// Whether there is something to watch after the run is closed.
@@ -25,13 +27,31 @@ fn is_stranger(state: &RunState, writer: &Writer) -> bool {
     state.old_system().zip(writer.system.as_ref()).is_some_and(|(old, now)| old != now.as_str())
 }
 
+/// The step whose fence no probe sees fall. A primary whose applications are turned away is a primary still, and says so at
+/// every look: whether they are let in again, only the step's own look says.
+pub(super) fn looks_at(state: &RunState) -> Option<StepIx> {
+    state.fenced_since()?;
+    let falls_unseen = state.fence_strength() == Some(Strength::Blocked) && !state.is_unfencing();
+    let still = state.closed.is_none() || state.wants_watch(clock::now(), WATCHED);
+    state.fenced_by().filter(|_| falls_unseen && still)
+}
+
+/// What it means that the old site takes writes again.
+fn meaning(state: &RunState) -> &'static str {
+    // Before anything is promoted it is the only one that serves, and to stop it would be an outage.
+    if state.may_have_promoted() {
+        "two sites may take writes; fence it now"
+    } else {
+        "its fence does not hold; fence it again before anything is promoted, or end the run"
+    }
+}
+
 impl Sentry {
     /// What everybody must see, and was not told yet.
     pub(super) fn look(&mut self, state: &RunState, sight: &Sight, ours: Epoch) -> Option<SafeText> {
         let (fenced, under) = state.fenced_since()?;
-        // A primary whose applications are turned away is a primary still, and says so at every look: that it is one is no
-        // news, and whether they are let in again it does not say. Two of them are the board's split brain.
-        if state.fence_strength() == Some(Strength::Blocked) {
+        // That it is a primary is no news there, and two of them are the board's split brain.
+        if state.fence_strength() == Some(Strength::Blocked) || state.is_unfencing() {
             return None;
         }
         self.told.retain(|lane, _| sight.writes.contains_key(lane));
@@ -43,13 +63,8 @@ impl Sentry {
                 continue;
             }
             let (site, strength) = (&writer.site, state.fence_strength().map_or("no fence", Strength::word));
-            // Before anything is promoted it is the only one that serves, and to stop it would be an outage.
-            let means = if state.may_have_promoted() {
-                "two sites may take writes; fence it now"
-            } else {
-                "its fence does not hold; fence it again before anything is promoted, or end the run"
-            };
-            let what = format!("{site} takes writes again ({}, fence: {strength}): {means}", lane.probe.name);
+            let name = &lane.probe.name;
+            let what = format!("{site} takes writes again ({name}, fence: {strength}): {}", meaning(state));
             let what = SafeText::new(&what);
             self.told.insert(lane.clone(), what.clone());
             // A runner that takes over tells nothing twice.
@@ -61,8 +76,28 @@ impl Sentry {
         None
     }
 
+    /// The same, by a look at the step that [`looks_at`] names.
+    pub(super) fn saw(&mut self, state: &RunState, seen: &Observation, ours: Epoch) -> Option<SafeText> {
+        let (fenced, under) = state.fenced_since()?;
+        // That it does not answer lets nobody in.
+        if seen.held != Held::Fails {
+            self.told_open &= seen.held != Held::Holds;
+            return None;
+        }
+        looks_at(state)?;
+        let newer = under != ours || seen.at.boot > fenced.boot;
+        if self.told_open || !newer {
+            return None;
+        }
+        self.told_open = true;
+        let head = format!("{} lets the application in again (fence: blocked): {}", state.opened.from, meaning(state));
+        let known = under != ours && state.alarms.iter().any(|(told, _)| told.as_str().starts_with(&head));
+        (!known).then(|| SafeText::new(&format!("{head}; {}", seen.why)))
+    }
+
     /// What was told last could not be written: it is told again.
     pub(super) fn forget(&mut self) {
         self.told.clear();
+        self.told_open = false;
     }
 }

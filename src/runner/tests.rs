@@ -47,8 +47,8 @@ struct World {
     elsewhere: AtomicBool,
     /// Whether the fence proves nothing.
     assumed: AtomicBool,
-    /// Whether a fence that is not assumed stops the server, and does not merely turn its applications away.
-    proven: AtomicBool,
+    /// Whether the fence merely turns the applications away, and does not stop the server.
+    blocked: AtomicBool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -179,11 +179,11 @@ impl Executor for Fake {
             }
             if self.name == "fence" {
                 let assumed = self.world.assumed.load(Ordering::SeqCst);
-                let proven = self.world.proven.load(Ordering::SeqCst);
-                let strength = match (assumed, proven) {
+                let blocked = self.world.blocked.load(Ordering::SeqCst);
+                let strength = match (assumed, blocked) {
                     (true, _) => Strength::Assumed,
-                    (false, true) => Strength::Proven,
-                    (false, false) => Strength::Blocked,
+                    (false, true) => Strength::Blocked,
+                    (false, false) => Strength::Proven,
                 };
                 seen.left.fence = Some(Fence { strength, why: SafeText::new("as it was told") });
             }
@@ -292,6 +292,7 @@ fn bench(steps: Vec<StepPlan>) -> Bench {
         poll: Duration::from_millis(2),
         look: Duration::from_millis(5),
         again: Duration::from_millis(5),
+        watch: Duration::from_millis(10),
         idle: LIMIT,
     };
     Bench { dir, journal, run, world: Arc::default(), eyes, show, pace }
@@ -908,7 +909,6 @@ async fn an_old_site_that_takes_writes_again_is_an_alarm_even_after_the_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_alarm_ends_what_was_approved_before_it() {
     let b = bench(failover());
-    b.world.proven.store(true, Ordering::SeqCst);
     let (runner, stop) = b.runner().await;
     let lane = LaneId {
         probe: ProbeId::new(&PlanId::new("payments"), "orders-db"),
@@ -930,7 +930,10 @@ async fn an_alarm_ends_what_was_approved_before_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fence_that_fell_after_it_was_seen_lets_nothing_be_promoted() {
-    let b = bench(failover());
+    let mut b = bench(failover());
+    // Nobody looks at it but the promotion.
+    b.pace.watch = 10 * LIMIT;
+    b.world.blocked.store(true, Ordering::SeqCst);
     let (runner, stop) = b.runner().await;
     b.command(Command::Ask { from: StepIx(0), to: StepIx(0) }).unwrap();
     until("the fence is shown", || b.state().shown).await;
@@ -951,6 +954,89 @@ async fn a_fence_that_fell_after_it_was_seen_lets_nothing_be_promoted() {
     assert_eq!(b.world.effect("promote"), 0);
     stop.cancel();
     assert_eq!(runner.await.unwrap(), End::Stopped);
+}
+
+/// A blocked fence is up and nothing else is done; and whoever works on the run.
+async fn blocked() -> (Bench, JoinHandle<End>, CancellationToken) {
+    let b = bench(failover());
+    b.world.blocked.store(true, Ordering::SeqCst);
+    let (runner, stop) = b.runner().await;
+    b.command(Command::Ask { from: StepIx(0), to: StepIx(0) }).unwrap();
+    until("the fence is shown", || b.state().shown).await;
+    b.approve().unwrap();
+    until("the fence is up", || Some(()).filter(|()| b.state().fence().is_some())).await;
+    (b, runner, stop)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blocked_fence_that_is_undone_by_hand_is_an_alarm() {
+    let (b, runner, stop) = blocked().await;
+    b.world.effects.lock().unwrap().remove("fence");
+    let (alarm, _) = until("the alarm", || b.state().alarms.first().cloned()).await;
+    let words = "east lets the application in again (fence: blocked): its fence does not hold; fence it again before";
+    assert!(alarm.as_str().starts_with(words), "{alarm}");
+    b.ask().await;
+    let refused = b.approve().unwrap_err().to_string();
+    assert!(refused.contains("fence"), "{refused}");
+    // Up again and down again is another one.
+    b.world.make("fence");
+    let looks = b.world.calls.load(Ordering::SeqCst);
+    until("two looks", || Some(()).filter(|()| b.world.calls.load(Ordering::SeqCst) > looks + 3)).await;
+    b.world.effects.lock().unwrap().remove("fence");
+    until("another alarm", || b.state().alarms.get(1).cloned()).await;
+    stop.cancel();
+    assert_eq!(runner.await.unwrap(), End::Stopped);
+    assert_eq!((b.proved().alarms.len(), b.world.effect("promote")), (2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blocked_fence_is_watched_after_the_end_until_somebody_takes_note() {
+    let b = bench(failover());
+    b.world.blocked.store(true, Ordering::SeqCst);
+    let (first, _stop) = b.runner().await;
+    b.start().await;
+    until("the end", || b.state().closed).await;
+    assert!(b.journal.is_held(&b.run), "it stays to watch");
+    first.abort();
+    let _killed = first.await;
+    // Whoever follows looks as well.
+    let (second, _stop) = b.runner().await;
+    b.world.effects.lock().unwrap().remove("fence");
+    let (alarm, _) = until("the alarm", || b.state().alarms.first().cloned()).await;
+    assert!(alarm.as_str().contains("two sites may take writes; fence it now; looked"), "{alarm}");
+    b.command(Command::Acknowledge { reason: "it is stopped by hand".to_owned() }).unwrap();
+    assert_eq!(second.await.unwrap(), End::Closed);
+    assert_eq!(b.proved().alarms.len(), 1, "once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blocked_fence_beside_which_nothing_was_promoted_is_not_watched_after_the_end() {
+    let (b, runner, _stop) = blocked().await;
+    b.command(Command::Abort { reason: "it came back".to_owned() }).unwrap();
+    assert_eq!(runner.await.unwrap(), End::Closed, "to let them in again is what is left to do");
+    assert!(b.proved().alarms.is_empty());
+}
+
+#[test]
+fn a_fence_that_is_taken_down_as_approved_is_no_alarm() {
+    let asked = crate::clock::now();
+    for (strength, attempted) in [(Strength::Blocked, true), (Strength::Proven, true), (Strength::Blocked, false)] {
+        let mut state = fenced(strength, serde_json::Value::Null, asked);
+        let seen = Observation::new(Holds::Fails, "shop is let in", asked.plus(Duration::from_secs(1)));
+        let opened = Arc::make_mut(&mut state.opened);
+        opened.runbook.steps.push(step("unfence", StepRole::Unfence, Danger::Changes));
+        let mut last = state.steps[1].clone();
+        if attempted {
+            let mut attempt = state.steps[0].attempts[0].clone();
+            attempt.end = None;
+            last.attempts.push(attempt);
+        }
+        state.steps.push(last);
+        let mut sentry = super::sentry::Sentry::default();
+        let saw = sentry.saw(&state, &seen, Epoch(1));
+        assert_eq!(saw.is_none(), attempted, "{strength:?}: {saw:?}");
+        assert_eq!(told(&state, None, asked), None, "{strength:?}");
+    }
 }
 
 /// A run whose first step fenced with this strength, and what it kept.

@@ -51,8 +51,8 @@ pub fn banners(app: &App) -> Vec<Banner> {
 }
 
 /// Two primaries, as a run leaves them whose fence turned the application's roles away: the old one is up, and is to be stopped
-/// or made a standby, but the application does not write there. Until a person took note of the run's end: what becomes of the
-/// fence later, nobody looks at.
+/// or made a standby, but the application does not write there. Until a person took note of the run's end: the run's process
+/// watches the fence no longer.
 fn blocked(known: &Known, sites: &[SiteId]) -> Option<Banner> {
     let opened = &known.state.opened;
     let (from, to) = (&opened.from, &opened.to);
@@ -69,7 +69,11 @@ fn blocked(known: &Known, sites: &[SiteId]) -> Option<Banner> {
 fn unwatched(known: &Known) -> Option<Banner> {
     let opened = &known.state.opened;
     let (plan, from) = (opened.plan.clone(), &opened.from);
-    let what = format!("UNWATCHED {plan}: the fence of {from} proves nothing, and no process watches {from}");
+    let fence = match known.state.fence_strength() {
+        Some(Strength::Blocked) => "only turns the application away",
+        None | Some(Strength::Assumed | Strength::Proven) => "proves nothing",
+    };
+    let what = format!("UNWATCHED {plan}: the fence of {from} {fence}, and no process watches {from}");
     let next = format!("see that {from} takes no writes, then take note of how the run ended (o, K)");
     (known.is_watched() == Some(false)).then_some(Banner { plan, what, next })
 }
