@@ -131,6 +131,22 @@ fn act(app: &mut App, action: Action, now: Now) -> Update {
                 }
             }
         },
+        Action::Clear => match &mut app.view.overlay {
+            Some(Overlay::Filter { .. }) => {
+                app.view.filter.clear();
+                filtered(app);
+            }
+            Some(Overlay::Palette { text, chosen }) => {
+                text.clear();
+                *chosen = 0;
+            }
+            Some(Overlay::Sort { .. }) => {}
+            None => {
+                if let Some(form) = &mut app.view.form {
+                    form.erase_all(now);
+                }
+            }
+        },
         Action::Failover
         | Action::Switchover
         | Action::Failback

@@ -50,6 +50,8 @@ pub enum Action {
     Mouse,
     /// Delete the character before the cursor of a text.
     Erase,
+    /// Delete all of a text.
+    Clear,
     /// Start the guided failover.
     Failover,
     /// Start the guided switchover.
@@ -247,6 +249,7 @@ pub static KEYMAP: &[Binding] = &[
     bind(&[ctrl('c')], ALL, Action::Quit, "leave at once", "", ""),
     bind(&[ctrl('z')], ALL, Action::Suspend, "suspend; fg brings it back", "", ""),
     bind(&[k(KeyCode::Backspace), ctrl('h')], TYPED, Action::Erase, "delete a character", "", ""),
+    bind(&[ctrl('u')], TYPED, Action::Clear, "delete all that is typed", "", ""),
     bind(
         &[ch('o')],
         &[Mode::Board, Mode::Plan],
@@ -337,6 +340,7 @@ pub fn off(action: Action, app: &App) -> Option<String> {
         | Action::Copy
         | Action::Mouse
         | Action::Erase
+        | Action::Clear
         | Action::Suspend
         | Action::Quit => None,
     }

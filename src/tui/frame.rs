@@ -6,7 +6,7 @@ use ratatui::layout::{Position, Rect};
 use crate::app::board::{Ages, Sort};
 use crate::app::event::Spot;
 use crate::app::guided::{Form, Painted, Purpose};
-use crate::app::keymap;
+use crate::app::keymap::{self, Action};
 use crate::app::palette;
 use crate::app::view::{Mode, Overlay, Screen};
 use crate::app::{App, Stage};
@@ -265,14 +265,9 @@ fn footer(pen: &mut Pen<'_>, app: &App, y: u16) {
         right.push((format!("lock: {} ", host.scope), Role::Dim));
     }
     let cells = |line: &Line| u16::try_from(line.iter().map(|(t, _)| width(t)).sum::<usize>()).unwrap_or(u16::MAX);
-    let mut left = Line::new();
     let plain = keymap::bound(app.view.read_only).filter(|b| !b.action.dangerous());
     let here = plain.filter(|b| !b.footer.is_empty() && b.modes.contains(&mode));
-    for binding in here.filter(|b| keymap::off(b.action, app).is_none()) {
-        let key = binding.keys.first().map(|k| keymap::name(*k)).unwrap_or_default();
-        left.push((format!("{key} "), Role::Accent));
-        left.push((format!("{}  ", binding.footer), Role::Plain));
-    }
+    let mut hints: Vec<_> = here.filter(|b| keymap::off(b.action, app).is_none()).collect();
     // The dangerous keys keep their place apart; the ordinary ones give way.
     let mut room = cols.saturating_sub(1);
     if let (true, Some(why)) = (cols < 118, why) {
@@ -284,11 +279,22 @@ fn footer(pen: &mut Pen<'_>, app: &App, y: u16) {
     } else {
         right.clear();
     }
-    // With a gap, so that one hint does not read on into the other.
-    while cells(&left) > room.saturating_sub(1) && !left.is_empty() {
-        left.truncate(left.len() - 2);
+    // With a gap, so that one hint does not read on into the other. The ways out and to all the other keys stay to the last.
+    loop {
+        let mut left = Line::new();
+        for binding in &hints {
+            let key = binding.keys.first().map(|k| keymap::name(*k)).unwrap_or_default();
+            left.push((format!("{key} "), Role::Accent));
+            left.push((format!("{}  ", binding.footer), Role::Plain));
+        }
+        if cells(&left) < room || hints.is_empty() {
+            pen.line(1, y, &left);
+            break;
+        }
+        let stays = |b: &&keymap::Binding| matches!(b.action, Action::Back | Action::Help | Action::Quit);
+        let last = hints.iter().rposition(|b| !stays(b)).unwrap_or(hints.len() - 1);
+        hints.remove(last);
     }
-    pen.line(1, y, &left);
     // Over the space that ends the left side, never under it.
     if !right.is_empty() {
         pen.line(room, y, &right);

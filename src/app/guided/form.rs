@@ -251,12 +251,21 @@ impl Form {
 
     /// Deletes a character.
     pub fn erase(&mut self, now: Now) {
+        self.shorten(now, |text| {
+            text.pop();
+        });
+    }
+
+    /// Deletes all of a text.
+    pub fn erase_all(&mut self, now: Now) {
+        self.shorten(now, String::clear);
+    }
+
+    fn shorten(&mut self, now: Now, how: impl FnOnce(&mut String)) {
         self.expire(now);
         self.last = now;
         self.said = None;
-        self.edit(|text| {
-            text.pop();
-        });
+        self.edit(how);
         if self.text(&self.at).is_empty() {
             self.pace.anew();
         }

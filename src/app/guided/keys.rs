@@ -64,6 +64,7 @@ pub(in crate::app) fn act(app: &mut App, action: Action, now: Now) -> Update {
         | Action::Copy
         | Action::Mouse
         | Action::Erase
+        | Action::Clear
         | Action::Suspend
         | Action::Quit => Update::default(),
     }
@@ -626,6 +627,7 @@ pub(in crate::app) fn off(app: &App, action: Action) -> Option<&'static str> {
         | Action::Copy
         | Action::Mouse
         | Action::Erase
+        | Action::Clear
         | Action::Suspend
         | Action::Quit => None,
     }

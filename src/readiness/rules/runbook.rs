@@ -53,10 +53,16 @@ fn of(plan: &Plan, name: &SafeText, newest: Option<&Rehearsed>, now: Now) -> Fin
     }
     let planned = name.as_str() != "failover";
     let (verdict, code, sentence) = match &newest.gate {
-        Gate::Go => (Verdict::Ready, "could-start", format!("the {name} runbook{without} could be started")),
+        Gate::Go => (
+            Verdict::Ready,
+            "could-start",
+            format!("the {name} runbook{without} could be started, as last looked through"),
+        ),
         Gate::Consent(why) => {
-            let what =
-                format!("the {name} runbook{without} could be started, with consent to {} of its risks", why.len());
+            let what = format!(
+                "the {name} runbook{without} could be started, as last looked through, with consent to {} of its risks",
+                why.len()
+            );
             (Verdict::Ready, "could-start", what)
         }
         // Nothing is lost by a switchover that cannot be done today.

@@ -589,6 +589,6 @@ fn same(read: &str, meant: &str, now: Now) -> Condition {
 }
 
 fn reachable(held: Held, why: &str, now: Now) -> Condition {
-    let what = "it answers, so that it can be seen to stop taking writes";
+    let what = "it answers, and so can be seen to stop";
     Condition::new(REACHABLE, Class::Risk, what, held, &why, now).accepted_by(ASSUMED_FENCE)
 }

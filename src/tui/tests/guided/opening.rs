@@ -1,6 +1,10 @@
 //! Opening a run, and what is on every screen around it.
 
+use std::collections::HashMap;
+
 use super::*;
+use crate::app::History;
+use crate::app::guided::propose;
 
 #[test]
 fn a_run_is_opened_by_a_cause_a_reason_and_the_plans_name() {
@@ -245,4 +249,93 @@ fn the_primary_that_a_run_turned_its_application_away_from_is_no_split_brain_unt
     for strength in [Strength::Proven, Strength::Assumed] {
         over(strength).0.sees("SPLIT BRAIN payments: east and west take writes at once");
     }
+}
+
+/// When users have been without service, why it is said to be then, and when that was first seen.
+fn beginning(
+    app: &App,
+    kind: RunbookKind,
+    now: Now,
+) -> (chrono::DateTime<chrono::Utc>, String, Option<chrono::DateTime<chrono::Utc>>) {
+    let proposal = propose(app, &PlanId::new("payments"), kind, now).unwrap();
+    (proposal.t0.at, proposal.t0.why.to_string(), proposal.detected)
+}
+
+#[test]
+fn an_outage_begins_with_the_last_good_look_of_whoever_had_one() {
+    let gone = |mut app: App| {
+        for secs in [1, 6, 11] {
+            fixture::look(&mut app, "payments", Health::PrimaryGone, at(secs));
+            app.settle(at(secs));
+        }
+        app
+    };
+    let starting = || fixture::starting(&[("payments", 1)], 120, 40);
+    let failover = RunbookKind::Failover;
+    // This session saw it run, and end.
+    let told = beginning(&trouble(120, 40).app, failover, at(110));
+    assert_eq!((told.0, told.1.as_str()), (at(60).wall, "the last good look at east"));
+    assert!(told.2.is_some_and(|d| d > at(60).wall && d <= at(85).wall), "{told:?}");
+    // It was gone before this session began: an earlier one, of another boot even, saw it.
+    let mut app = starting();
+    let before = Now { wall: at(0).wall - chrono::TimeDelta::seconds(500), ..at(0) };
+    let seen = (SiteId::new("east"), before, "another boot".into());
+    let active = HashMap::from([(PlanId::new("payments"), seen)]);
+    app.model.remember(History { active, ..History::default() });
+    let told = beginning(&gone(app), failover, at(12));
+    assert_eq!((told.0, told.1.as_str()), (before.wall, "the last good look at east"));
+    assert!(told.2.is_some_and(|d| d >= at(1).wall && d <= at(12).wall), "not before anybody looked: {told:?}");
+    // Nobody ever saw it.
+    let told = beginning(&gone(starting()), failover, at(12));
+    assert_eq!((told.0, told.1.as_str()), (at(12).wall, "nothing was seen before"));
+    assert!(told.2.is_some_and(|d| d >= at(1).wall && d <= at(12).wall), "{told:?}");
+}
+
+#[test]
+fn without_an_outage_it_begins_when_it_is_started() {
+    let app = fixture::normal(120, 40);
+    let told = beginning(&app, RunbookKind::Failover, at(61));
+    assert_eq!(told, (at(61).wall, "until then it was seen to run".to_owned(), None));
+    // What is planned takes the service away by itself, whatever is seen.
+    let told = beginning(&trouble(120, 40).app, RunbookKind::Switchover, at(110));
+    assert_eq!(told, (at(110).wall, "it was started then".to_owned(), None));
+}
+
+#[test]
+fn beyond_the_last_step_of_a_run_that_is_over_stands_how_it_ended() {
+    let mut tale = completed();
+    let mut p = trouble(120, 40);
+    p.hears(&mut tale);
+    p.now = at(200);
+    p.types("o");
+    p.sees("HOW IT ENDED");
+    p.types("k");
+    assert!(!p.paint().contains("HOW IT ENDED"), "a step is looked at");
+    p.types("j");
+    assert!(!p.paint().contains("HOW IT ENDED"), "the last step is looked at");
+    p.types("j");
+    p.sees("HOW IT ENDED");
+}
+
+#[test]
+fn a_closed_run_over_a_blocked_fence_that_nobody_watches_says_what_the_fence_is() {
+    let fence = Fence { strength: Strength::Blocked, why: "shop is turned away".into() };
+    let mut tale = completed_over(Yield { fence: Some(fence), ..Yield::default() });
+    let mut p = trouble(120, 40);
+    let unwatched = tale.news(Some(false));
+    p.event(unwatched);
+    p.now = at(200);
+    p.sees("UNWATCHED payments: the fence of east only turns the application away, and no process watches east");
+}
+
+#[test]
+fn a_wrong_word_is_deleted_at_once() {
+    let mut p = trouble(120, 40);
+    p.types("Fowhy\nmail\n");
+    p.sees("type \"payments\"");
+    p.later(120);
+    p.event(Event::Key(Key { code: KeyCode::Char('u'), ctrl: true }));
+    p.types("payments\n");
+    let effects = p.done();
+    assert!(matches!(effects.as_slice(), [Effect::OpenRun(run)] if run.plan.as_str() == "payments"), "{effects:?}");
 }
