@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Many plans on a few real servers: what memory, CPU and the screen cost as the number of plans grows.
 
-  tests/many.py up DIR               starts the servers: a PostgreSQL pair, BIND, unbound, two registries; on loopback
+  tests/many.py up DIR               starts the servers: a PostgreSQL pair, BIND, unbound, two registries; on loopback,
+                                     or at the address that --at gives
   tests/many.py write N DIR          prints a configuration of N plans with five probes each, pointed at them
   tests/many.py down DIR             stops them and removes DIR
   tests/many.py curve DIR N...       runs the board with each N and prints a line of a table for each
+  tests/many.py ages DIR N...        the same for how old what is seen is when it is seen, from the question to the frame
 
 Each plan has a `postgres` pair, `dns` (an authoritative server and a resolver), `http` at both sites, `images` in both
 registries and `backup-files`. `--interval` is that of the first three; the others look once a minute, as they do.
@@ -54,9 +56,10 @@ def until(what, holds, limit=LIMIT):
 class Servers:
     """The servers in one directory. What is known of them is in `servers.json`, so that another call finds them."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, at="127.0.0.1"):
         self.lab = pathlib.Path(lab).resolve()
         self.known = self.lab / "servers.json"
+        self.at = json.loads(self.known.read_text())["at"] if self.known.exists() else at
         bins = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))
         self.pgbin = bins[-1] if bins else sys.exit("many: PostgreSQL is not installed below /usr/lib/postgresql")
 
@@ -84,8 +87,8 @@ class Servers:
         if os.getuid() == 0:
             shutil.chown(self.lab, "postgres", "postgres")
         names = ["east", "west", "bind", "unbound", "registry_east", "registry_west"]
-        ports, self.pids = dict(zip(names, free_ports(len(names)))), {}
-        self.known.write_text(json.dumps({"ports": ports, "pids": {}}))
+        ports, self.pids = dict(zip(names, free_ports(self.at, len(names)))), {}
+        self.known.write_text(json.dumps({"at": self.at, "ports": ports, "pids": {}}))
         self.postgres(ports)
         self.names(ports)
         for site in ("east", "west"):
@@ -94,18 +97,20 @@ class Servers:
         backups.mkdir()
         (backups / "orders.dump").write_bytes(b"PGDMP" + bytes(4096))
         os.utime(backups / "orders.dump", (time.time() - 3600,) * 2)
-        self.known.write_text(json.dumps({"ports": ports, "pids": self.pids}))
+        self.known.write_text(json.dumps({"at": self.at, "ports": ports, "pids": self.pids}))
         print(f"up: {self.lab}")
 
     def postgres(self, ports):
         east, west = self.lab / "east", self.lab / "west"
         self.pg("initdb", "-D", east, "-U", "postgres", "-A", "trust", "-k", "-N", "-E", "UTF8")
-        own = f"listen_addresses = '127.0.0.1'\nunix_socket_directories = '{self.lab}'\nfsync = off\n"
+        own = f"listen_addresses = '{self.at}'\nunix_socket_directories = '{self.lab}'\nfsync = off\n"
         own += "max_connections = 2100\nshared_buffers = 64MB\nwal_keep_size = 128MB\n"
         with open(east / "postgresql.conf", "a") as conf:
             conf.write(own + f"port = {ports['east']}\n")
+        with open(east / "pg_hba.conf", "a") as hba:
+            hba.write(f"host all,replication all {self.at}/24 trust\n")
         self.pg("pg_ctl", "-D", east, "-l", self.lab / "east.pg.log", "-w", "start")
-        at = ["-h", "127.0.0.1", "-p", ports["east"], "-U", "postgres"]
+        at = ["-h", self.at, "-p", ports["east"], "-U", "postgres"]
         self.pg("psql", "-XAtq", *at, "-c", "CREATE ROLE lifeboat LOGIN IN ROLE pg_monitor")
         self.pg("pg_basebackup", *at, "-D", west, "-R", "-X", "stream", "-C", "-S", "west", "-c", "fast")
         with open(west / "postgresql.conf", "a") as conf:
@@ -115,32 +120,32 @@ class Servers:
     def names(self, ports):
         dns = self.lab / "dns"
         dns.mkdir()
-        (dns / "zone").write_text(f"$TTL 20\n@ SOA ns1 host 1 3600 600 86400 5\n@ NS ns1\nns1 A 127.0.0.1\n* A 127.0.0.1\n")
+        (dns / "zone").write_text(f"$TTL 20\n@ SOA ns1 host 1 3600 600 86400 5\n@ NS ns1\nns1 A {self.at}\n* A 127.0.0.1\n")
         (dns / "named.conf").write_text(
             f'options {{ directory "{dns}"; pid-file "{dns}/named.pid"; session-keyfile "{dns}/session.key";\n'
-            f"  listen-on port {ports['bind']} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};\n"
+            f"  listen-on port {ports['bind']} {{ {self.at}; }}; listen-on-v6 {{ none; }};\n"
             "  recursion no; dnssec-validation no; notify no; };\ncontrols { };\n"
             f'zone "{ZONE}" {{ type primary; file "{dns}/zone"; }};\n'
         )
         (dns / "unbound.conf").write_text(
-            f"server:\n  interface: 127.0.0.1@{ports['unbound']}\n  username: \"\"\n  chroot: \"\"\n  pidfile: \"\"\n"
+            f"server:\n  interface: {self.at}@{ports['unbound']}\n  access-control: {self.at}/24 allow\n  username: \"\"\n  chroot: \"\"\n  pidfile: \"\"\n"
             f'  directory: "{dns}"\n  use-syslog: no\n  do-not-query-localhost: no\n  local-zone: "test." nodefault\n'
-            f'  module-config: "iterator"\nstub-zone:\n  name: "{ZONE}"\n  stub-addr: 127.0.0.1@{ports["bind"]}\n'
+            f'  module-config: "iterator"\nstub-zone:\n  name: "{ZONE}"\n  stub-addr: {self.at}@{ports["bind"]}\n'
         )
         self.launch("named", ["/usr/sbin/named", "-g", "-c", str(dns / "named.conf")])
         self.launch("unbound", ["/usr/sbin/unbound", "-d", "-c", str(dns / "unbound.conf")])
         for port in (ports["bind"], ports["unbound"]):
-            until(f"DNS at port {port}", lambda: answers(port, f"plan-0.{ZONE}"))
+            until(f"DNS at port {port}", lambda: answers(self.at, port, f"plan-0.{ZONE}"))
 
     def registry(self, site, port):
         conf = self.lab / f"registry-{site}.yml"
         conf.write_text(
             "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"
-            f"storage: {{filesystem: {{rootdirectory: {self.lab}/registry-{site}}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n"
+            f"storage: {{filesystem: {{rootdirectory: {self.lab}/registry-{site}}}}}\nhttp: {{addr: '{self.at}:{port}'}}\n"
         )
         self.launch(f"registry-{site}", ["docker-registry", "serve", str(conf)])
-        until(f"the registry at port {port}", lambda: listens(port))
-        push(port)
+        until(f"the registry at port {port}", lambda: listens(self.at, port))
+        push(self.at, port)
 
     def down(self):
         if self.known.exists():
@@ -155,12 +160,12 @@ class Servers:
         shutil.rmtree(self.lab, ignore_errors=True)
 
 
-def free_ports(count):
+def free_ports(address, count):
     """Ports that are free for TCP and UDP, held until all are found."""
     held, ports = [], []
     while len(ports) < count:
         tcp, udp = socket.socket(), socket.socket(type=socket.SOCK_DGRAM)
-        tcp.bind(("127.0.0.1", 0))
+        tcp.bind((address, 0))
         held += [tcp, udp]
         try:
             udp.bind(tcp.getsockname())
@@ -172,17 +177,17 @@ def free_ports(count):
     return ports
 
 
-def listens(port):
+def listens(address, port):
     with socket.socket() as s:
-        return s.connect_ex(("127.0.0.1", port)) == 0
+        return s.connect_ex((address, port)) == 0
 
 
-def answers(port, name):
+def answers(address, port, name):
     """Whether a DNS server answers an A question with at least one record (RFC 1035, section 4)."""
     labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split("."))
     with socket.socket(type=socket.SOCK_DGRAM) as s:
         s.settimeout(1)
-        s.connect(("127.0.0.1", port))
+        s.connect((address, port))
         try:
             s.send(struct.pack(">6H", 7, 0x100, 1, 0, 0, 0) + labels + b"\0\0\1\0\1")
             return struct.unpack(">H", s.recv(512)[6:8])[0] > 0
@@ -190,13 +195,13 @@ def answers(port, name):
             return False
 
 
-def push(port):
+def push(address, port):
     """Pushes an image of one layer (OCI distribution specification, "Pushing")."""
     def digest(data):
         return "sha256:" + hashlib.sha256(data).hexdigest()
 
     def blob(data):
-        c = http.client.HTTPConnection("127.0.0.1", port)
+        c = http.client.HTTPConnection(address, port)
         c.request("POST", f"/v2/{IMAGE}/blobs/uploads/")
         where = c.getresponse()
         where.read()
@@ -211,7 +216,7 @@ def push(port):
         "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **config},
         "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", **layer}],
     })
-    c = http.client.HTTPConnection("127.0.0.1", port)
+    c = http.client.HTTPConnection(address, port)
     c.request("PUT", f"/v2/{IMAGE}/manifests/1", manifest, {"Content-Type": "application/vnd.oci.image.manifest.v1+json"})
     assert c.getresponse().status == 201
 
@@ -219,8 +224,9 @@ def push(port):
 # ---------------------------------------------------------------------------------------------------- the configuration
 
 
-def configuration(n, lab, ports, state, interval="5s", timeout="3s"):
+def configuration(n, servers, state, interval="5s", timeout="3s"):
     """N plans with five probes each."""
+    lab, ports, at = servers.lab, servers.ports(), servers.at
     yield f'here = "elsewhere"\nstate = "{state}"\n\n[defaults]\ninterval = "{interval}"\ntimeout = "{timeout}"\n'
     rpo = max(30, 2 * (seconds(interval) + seconds(timeout)))
     for i in range(n):
@@ -236,28 +242,28 @@ home = "east"
 [[plan.probe]]
 name = "orders-db"
 kind = "postgres"
-at = {{ east = "postgres://lifeboat@127.0.0.1:{ports['east']}/postgres?sslmode=disable", \
-west = "postgres://lifeboat@127.0.0.1:{ports['west']}/postgres?sslmode=disable" }}
+at = {{ east = "postgres://lifeboat@{at}:{ports['east']}/postgres?sslmode=disable", \
+west = "postgres://lifeboat@{at}:{ports['west']}/postgres?sslmode=disable" }}
 
 [[plan.probe]]
 name = "front-door"
 kind = "dns"
 record = "plan-{i}.{ZONE}"
 answers = {{ east = ["127.0.0.1"], west = ["127.0.0.2"] }}
-servers = ["127.0.0.1:{ports['bind']}"]
-resolvers = ["127.0.0.1:{ports['unbound']}"]
+servers = ["{at}:{ports['bind']}"]
+resolvers = ["{at}:{ports['unbound']}"]
 max_ttl = "60s"
 
 [[plan.probe]]
 name = "health"
 kind = "http"
 area = "standby"
-at = {{ east = "http://127.0.0.1:{ports['registry_east']}/v2/", west = "http://127.0.0.1:{ports['registry_west']}/v2/" }}
+at = {{ east = "http://{at}:{ports['registry_east']}/v2/", west = "http://{at}:{ports['registry_west']}/v2/" }}
 
 [[plan.probe]]
 name = "images"
 kind = "images"
-at = {{ east = "http://127.0.0.1:{ports['registry_east']}/shop", west = "http://127.0.0.1:{ports['registry_west']}/shop" }}
+at = {{ east = "http://{at}:{ports['registry_east']}/shop", west = "http://{at}:{ports['registry_west']}/shop" }}
 images = ["api:1"]
 
 [[plan.probe]]
@@ -304,7 +310,7 @@ class Screen:
 class Board:
     """The board in a pseudoterminal, and what /proc says of it."""
 
-    def __init__(self, binary, config):
+    def __init__(self, binary, config, *more):
         self.screen, self.sent = Screen(), 0
         size = struct.pack("HHHH", ROWS, COLS, 0, 0)
         self.begun = time.monotonic()
@@ -312,7 +318,7 @@ class Board:
         if self.pid == 0:
             fcntl.ioctl(0, termios.TIOCSWINSZ, size)
             os.environ.update(TERM="xterm-256color", COLORTERM="")
-            os.execv(binary, [binary, "--config", str(config)])
+            os.execv(binary, [binary, "--config", str(config), *more])
         self.proc = pathlib.Path(f"/proc/{self.pid}")
 
     def read(self, wait):
@@ -383,7 +389,7 @@ class Board:
 def measure(args, servers, n):
     with tempfile.TemporaryDirectory(prefix="many-") as scratch:
         config = pathlib.Path(scratch) / "many.toml"
-        config.write_text("".join(configuration(n, servers.lab, servers.ports(), f"{scratch}/state", args.interval, args.timeout)))
+        config.write_text("".join(configuration(n, servers, f"{scratch}/state", args.interval, args.timeout)))
         board = Board(args.bin, config)
         first = board.until("lifeboat", LIMIT)
         complete = board.until(f"● {n} ready", args.limit, needed=not args.anyway)
@@ -404,6 +410,30 @@ def measure(args, servers, n):
     print("| " + " | ".join(map(str, row)) + " |", flush=True)
 
 
+def ages(args, servers, n):
+    """What the program says of itself once a minute: milliseconds from the question to the screen."""
+    with tempfile.TemporaryDirectory(prefix="many-") as scratch:
+        config, log = pathlib.Path(scratch) / "many.toml", pathlib.Path(scratch) / "log"
+        config.write_text("".join(configuration(n, servers, f"{scratch}/state", args.interval, args.timeout)))
+        board = Board(args.bin, config, "--log", str(log))
+        board.until(f"● {n} ready", args.limit, needed=not args.anyway)
+
+        def told():
+            return [f.read_text() for f in pathlib.Path(scratch).glob("log*") if f.is_file()]
+
+        count = "".join(told()).count("from question to screen")
+        begun, (cpu, _) = time.monotonic(), board.used()
+        # The first that is told holds the cold start, too; the two after it do not.
+        while "".join(told()).count("from question to screen") < count + 3 and time.monotonic() - begun < 240:
+            board.rest(0.5)
+        used, took = board.used()[0] - cpu, time.monotonic() - begun
+        board.end()
+        lines = [line for line in "".join(told()).splitlines() if "from question to screen" in line]
+    for line in lines[count + 1 : count + 3]:
+        seen = dict(re.findall(r"(\w+)=([\d.]+)", line))
+        print(f"| {n} | {seen['looks']} | {seen['median']} | {seen['p99']} | {seen['oldest']} | {used / took * 100:.2f} |", flush=True)
+
+
 def keys(board, count, before):
     """Median and 99th percentile of the time from a key to its paint. With `before`, that key (poll now) is pressed again
     before every tenth, so that a sweep is under way."""
@@ -421,9 +451,10 @@ def keys(board, count, before):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=["up", "down", "write", "curve"])
+    parser.add_argument("verb", choices=["up", "down", "write", "curve", "ages"])
     parser.add_argument("words", nargs="+", metavar="DIR or N")
     parser.add_argument("--bin", default="target/release/lifeboat")
+    parser.add_argument("--at", default="127.0.0.1", help="the address at which the servers listen (up)")
     parser.add_argument("--interval", default="5s")
     parser.add_argument("--timeout", default="3s", help="longer where one server stands for a thousand")
     parser.add_argument("--seconds", type=float, default=30, help="how long to watch an idle board")
@@ -433,11 +464,16 @@ def main():
     parser.add_argument("--anyway", action="store_true", help="measure also where some plans are not ready by then")
     args = parser.parse_args()
     if args.verb in ("up", "down"):
-        getattr(Servers(args.words[0]), args.verb)()
+        getattr(Servers(args.words[0], args.at), args.verb)()
     elif args.verb == "write":
         servers = Servers(args.words[1])
         state = servers.lab / "state"
-        sys.stdout.writelines(configuration(int(args.words[0]), servers.lab, servers.ports(), state, args.interval, args.timeout))
+        sys.stdout.writelines(configuration(int(args.words[0]), servers, state, args.interval, args.timeout))
+    elif args.verb == "ages":
+        servers = Servers(args.words[0])
+        print("| plans | looks | median ms | p99 | oldest | CPU % |\n|---|---|---|---|---|---|")
+        for n in map(int, args.words[1:]):
+            ages(args, servers, n)
     else:
         servers = Servers(args.words[0])
         print("| plans | first paint ms | all judged s | CPU s by then | idle CPU % | wake-ups/s | bytes/s | RSS / PSS MB | fds "

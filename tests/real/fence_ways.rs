@@ -222,3 +222,35 @@ async fn a_command_that_fails_is_not_watched_until_the_deadline() {
     );
     assert!(ended.why.contains("it takes writes"), "{}", ended.why);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_stopped_whose_check_reads_another_clusters_data_directory() {
+    let (pair, other) = (pair().await, blocking(PgPair::start));
+    let link = pair.primary.dir.join("checked");
+    let points = |server: &super::pg::Server| {
+        let _absent = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(&server.data, &link).unwrap();
+    };
+    let lines = stop_lines(&pair.primary);
+    let check = lines.lines().find(|l| l.starts_with("check")).unwrap();
+    let elsewhere = check.replace(&pair.primary.data.display().to_string(), &link.display().to_string());
+    let run = fenced_by(&pair, &lines.replace(check, &elsewhere));
+    // As it is shown, so that nobody approves it.
+    points(&other.primary);
+    let preview = run.preview(FIRST).await;
+    let same = condition(&preview, "data-directory");
+    assert_eq!((same.held, same.class), (Held::Fails, Class::Identity), "{same:?}");
+    assert!(run.approve(FIRST).await.is_err());
+    // And where that changes after the last look: right before it would be stopped.
+    points(&pair.primary);
+    let mut step = run.step(0);
+    let ended = step.carry_out_after(Duration::from_secs(5), || points(&other.primary)).await;
+    assert_eq!(ended.outcome, Outcome::Failed, "{ended:?}");
+    let Some(Acted::NotSent { why }) = &ended.acted else { panic!("{ended:?}") };
+    assert!(why.as_str().starts_with("its check reads the data directory of the cluster"), "{why}");
+    assert!(pair.primary.pid().is_some() && other.primary.pid().is_some(), "both run on");
+    // With its own it is stopped, and proven to be.
+    points(&pair.primary);
+    let ended = run.succeeds(FIRST).await;
+    assert_eq!(ended.seen.left.fence.unwrap().strength, Strength::Proven);
+}

@@ -66,6 +66,7 @@ mod postgres_peers;
 mod postgres_tls;
 mod practice;
 mod practice_tools;
+mod promotion;
 mod round_trips;
 mod runner;
 mod runner_clock;

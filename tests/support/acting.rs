@@ -182,10 +182,15 @@ impl Run {
 
     /// And approves it, with every risk accepted and all advice waived, as the prompt names them.
     fn give(&self, ix: StepIx, shown: &Preview) -> Result<(), Refusal> {
+        self.give_with(ix, shown, expected_words)
+    }
+
+    /// The same, with other words for the risks.
+    fn give_with(&self, ix: StepIx, shown: &Preview, words: impl Fn(&Condition) -> String) -> Result<(), Refusal> {
         let state = self.state();
         let wanted = prompt(&state.opened.runbook, &[(ix, shown.clone())]);
         let seq = state.shown.expect("it is shown").seq;
-        let risks = wanted.risks.iter().map(|(ix, c)| (*ix, c.id.to_string(), expected_words(c))).collect();
+        let risks = wanted.risks.iter().map(|(ix, c)| (*ix, c.id.to_string(), words(c))).collect();
         let waived = wanted.advice.iter().map(|(ix, c)| (*ix, c.id.to_string(), "a test".to_owned())).collect();
         self.command(Command::Approve { shown: seq, risks, waived, typed: wanted.challenge }).map(drop)
     }
@@ -213,6 +218,13 @@ impl Run {
     /// Shows a step and approves it.
     pub async fn approve(&self, ix: StepIx) -> Result<Preview, Refusal> {
         self.at(ix).approve().await
+    }
+
+    /// Shows a step and approves it, with these words for what it risks.
+    pub async fn approve_with(&self, ix: StepIx, words: impl Fn(&Condition) -> String) -> Result<(), Refusal> {
+        let shown = self.preview(ix).await;
+        self.show(ix, &shown);
+        self.give_with(ix, &shown, words)
     }
 
     /// Begins an approved step: its permission, or what was written instead.
