@@ -155,9 +155,9 @@ mod tests {
     fn it_ages_between_looks() {
         let mut bench = Bench::new(json!({ "pattern": "a*" })).dir(&[file("a", 25, 1)]);
         assert!(bench.told(&Age).starts_with("ready"));
-        bench = Bench::new(json!({ "pattern": "a*", "max_age": "25h10m" })).dir(&[file("a", 25, 1)]);
-        bench.read_ago = Duration::from_secs(850);
-        // Read 850 s ago when it was 24 h 46 min old: it is 25 h old now.
+        bench = Bench::new(json!({ "pattern": "a*", "max_age": "25h1m" })).dir(&[file("a", 25, 1)]);
+        bench = bench.ago(Duration::from_secs(100));
+        // Read 100 s ago when it was 24 h 58 min 20 s old: it is 25 h old now.
         assert!(bench.told(&Age).starts_with("ready"), "{}", bench.told(&Age));
     }
 

@@ -65,95 +65,22 @@ impl<'a> Asked<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::time::Duration;
 
-    use chrono::DateTime;
-
     use super::*;
-    use crate::plan::{
-        Area, BootTime, Here, Key, Objectives, PlanId, ProbeId, SafeText, Site, Span, Strategy, Subject, Weight,
-    };
-    use crate::readiness::{Reading, Readings, Verdict};
-    use crate::systems::ReadContext;
-    use crate::systems::endpoint::read;
+    use crate::plan::{Area, SiteId, Span, Subject};
+    use crate::readiness::Verdict;
+    use crate::systems::bench::{Bench, now};
     use crate::systems::endpoint::signals::{SIGNALS, TOOK};
-
-    fn now() -> Now {
-        Now { wall: DateTime::from_timestamp(1_800_000_000, 0).unwrap(), boot: BootTime(Duration::from_secs(1_000)) }
-    }
 
     /// What the rules say of a TLS endpoint in `west` that reads like this.
     fn judged(result: Value) -> Vec<(Verdict, String)> {
-        let sites = [SiteId::new("east"), SiteId::new("west")];
-        let objectives = Objectives { rpo: Span::secs(30), rto: Span::secs(300) };
-        let id = ProbeId::new(&PlanId::new("shop"), "gate");
-        let (interval, timeout) = (Duration::from_secs(5), Duration::from_secs(3));
-        let (home, area) = (&sites[0], Area::Standby);
-        let ctx = ReadContext {
-            id: &id,
-            strategy: crate::plan::Strategy::WarmStandby,
-            sites: &sites,
-            home,
-            objectives: &objectives,
-            area,
-            interval,
-            timeout,
-        };
-        let declared = read::tls(&ctx, serde_json::json!({ "at": { "west": "gate.example.com:443" } })).unwrap();
-        let probe = ProbeDecl {
-            id: id.clone(),
-            kind: "tls",
-            area,
-            weight: Weight::Full,
-            interval: interval.into(),
-            timeout: timeout.into(),
-            options: declared.options,
-            lanes: declared.lanes,
-        };
-        let lane = probe.lane_id(&probe.lanes[0]);
-        let plan = Plan {
-            id: PlanId::new("shop"),
-            tier: 1,
-            strategy: Strategy::WarmStandby,
-            objectives,
-            sites: sites.iter().map(|s| Site { id: s.clone(), what: SafeText::default() }).collect(),
-            home: home.clone(),
-            here: Here::Elsewhere,
-            requires: vec![area],
-            probes: vec![probe],
-            contacts: vec![],
-            losses: vec![],
-            confirms: vec![],
-            copies: Default::default(),
-            runbooks: Vec::new(),
-            lost_with: Vec::new(),
-            practice: None,
-        };
-        let mut readings = Readings::default();
-        let of = |signal, value| {
-            let key = Key { probe: id.clone(), subject: Subject::site(sites[1].clone()), signal };
-            Reading { key, value: Ok(value), asked: now(), answered: now(), as_of: None }
-        };
+        let options = serde_json::json!({ "at": { "west": "gate.example.com:443" } });
+        let west = || Subject::site(SiteId::new("west"));
         assert_eq!(SIGNALS.len(), 2);
-        readings.take(&lane, now(), vec![of(RESULT, result), of(TOOK, Value::Span(Span::millis(3)))]);
-        let clocks = HashMap::new();
-        let boot = SafeText::default();
-        let facts = Facts {
-            plan: &plan,
-            readings: &readings,
-            clocks: &clocks,
-            last_active: None,
-            boot: &boot,
-            watching: false,
-            rehearsed: &[],
-        };
-        let all = RULES.iter().flat_map(|r| r.applies(&plan).into_iter().map(move |about| (r, about)));
-        let found: Vec<Finding> = all.flat_map(|(rule, about)| rule.judge(&facts, &about, now())).collect();
-        for f in &found {
-            assert!(f.verdict == Verdict::Ready || f.next.is_some(), "what to do is always said: {f:?}");
-        }
-        found.into_iter().map(|f| (f.verdict, f.code.into_owned())).collect()
+        let bench = Bench::of("tls", Area::Standby, options).unwrap();
+        let bench = bench.read(west(), &RESULT, Ok(result)).read(west(), &TOOK, Ok(Value::Span(Span::millis(3))));
+        bench.findings(RULES).into_iter().map(|f| (f.verdict, f.code.into_owned())).collect()
     }
 
     fn good() -> Row {

@@ -1,50 +1,16 @@
 //! A plan with registries and what they have, for the tests of rules.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use chrono::DateTime;
 use serde_json::json;
 
-use crate::plan::{
-    Area, BootTime, Here, LaneId, Now, Objectives, Plan, PlanId, ProbeDecl, ProbeId, SafeText, SignalId, Site, SiteId,
-    Span, Strategy, Subject, Weight,
-};
-use crate::readiness::{Facts, Finding, Reading, Readings, Row, Rule, Value};
-use crate::systems::ReadContext;
+use crate::plan::{Area, SiteId, Subject};
+use crate::readiness::{Finding, Row, Rule, Value};
+use crate::systems::bench::{Bench, now};
 use crate::systems::images::options::Images;
-use crate::systems::images::{read, signals};
+use crate::systems::images::signals;
 
-pub(super) struct Desk {
-    plan: Plan,
-    /// How long before the judgement everything was asked for.
-    ago: Duration,
-    looks: Vec<(Subject, SignalId, Value)>,
-}
-
-fn now() -> Now {
-    Now { wall: DateTime::from_timestamp(1_800_000_000, 0).unwrap(), boot: BootTime(Duration::from_secs(1_000)) }
-}
-
-fn declared(options: serde_json::Value) -> (ProbeId, Objectives, crate::systems::Declared) {
-    let sites = [SiteId::new("east"), SiteId::new("west")];
-    let objectives = Objectives { rpo: Span::secs(30), rto: Span::secs(300) };
-    let id = ProbeId::new(&PlanId::new("shop"), "images");
-    let (interval, timeout) = (Duration::from_secs(60), Duration::from_secs(30));
-    let (home, area) = (&sites[0], Area::Images);
-    let ctx = ReadContext {
-        id: &id,
-        strategy: crate::plan::Strategy::WarmStandby,
-        sites: &sites,
-        home,
-        objectives: &objectives,
-        area,
-        interval,
-        timeout,
-    };
-    let declared = read::read(&ctx, options).unwrap();
-    (id, objectives, declared)
-}
+pub(super) struct Desk(Bench);
 
 fn two(platforms: &[&str], images: &[&str]) -> serde_json::Value {
     json!({
@@ -55,42 +21,12 @@ fn two(platforms: &[&str], images: &[&str]) -> serde_json::Value {
 
 /// Options of two registries.
 pub(super) fn options(platforms: &[&str]) -> Images {
-    declared(two(platforms, &["api:1"])).2.options.as_any().downcast_ref::<Images>().unwrap().clone()
+    Desk::of(two(platforms, &["api:1"])).0.options()
 }
 
 impl Desk {
     fn of(options: serde_json::Value) -> Self {
-        let (id, objectives, declared) = declared(options);
-        let probe = ProbeDecl {
-            id,
-            kind: "images",
-            area: Area::Images,
-            weight: Weight::Full,
-            interval: Span::secs(60),
-            timeout: Span::secs(30),
-            options: declared.options,
-            lanes: declared.lanes,
-        };
-        let site = |name| Site { id: SiteId::new(name), what: SafeText::default() };
-        let plan = Plan {
-            id: PlanId::new("shop"),
-            tier: 1,
-            strategy: Strategy::WarmStandby,
-            objectives,
-            sites: vec![site("east"), site("west")],
-            home: SiteId::new("east"),
-            here: Here::Elsewhere,
-            requires: vec![Area::Images],
-            probes: vec![probe],
-            contacts: vec![],
-            losses: vec![],
-            copies: crate::plan::Copies::default(),
-            runbooks: Vec::new(),
-            lost_with: Vec::new(),
-            practice: None,
-            confirms: vec![],
-        };
-        Self { plan, ago: Duration::ZERO, looks: Vec::new() }
+        Self(Bench::of("images", Area::Images, options).unwrap())
     }
 
     pub(super) fn new(images: &[&str]) -> Self {
@@ -117,64 +53,30 @@ impl Desk {
     }
 
     /// The same, asked for so many seconds before it is judged.
-    pub(super) fn ago(mut self, seconds: u64) -> Self {
-        self.ago = Duration::from_secs(seconds);
-        self
+    pub(super) fn ago(self, seconds: u64) -> Self {
+        Self(self.0.when(now(), now().plus(Duration::from_secs(seconds))))
     }
 
     /// What a registry has: for each image its manifest's row and its contents' rows.
-    pub(super) fn with(mut self, name: &str, all: Vec<(Row, Vec<Row>)>) -> Self {
-        let subject = Self::subject(name);
+    pub(super) fn with(self, name: &str, all: Vec<(Row, Vec<Row>)>) -> Self {
+        let of = || Self::subject(name);
         let count = Value::Int(i64::try_from(all.len()).unwrap());
         let (manifests, contents): (Vec<Row>, Vec<Vec<Row>>) = all.into_iter().unzip();
-        self.looks.push((subject.clone(), signals::MANIFESTS, Value::Rows(manifests)));
-        self.looks.push((subject.clone(), signals::CONTENTS, Value::Rows(contents.into_iter().flatten().collect())));
-        self.looks.push((subject, signals::COUNT, count));
-        self
+        let bench = self.0.read(of(), &signals::MANIFESTS, Ok(Value::Rows(manifests)));
+        let bench = bench.read(of(), &signals::CONTENTS, Ok(Value::Rows(contents.into_iter().flatten().collect())));
+        Self(bench.read(of(), &signals::COUNT, Ok(count)))
     }
 
-    pub(super) fn listing(mut self, name: &str, rows: Vec<Row>) -> Self {
-        self.looks.push((Self::subject(name), signals::LIST, Value::Rows(rows)));
-        self
+    pub(super) fn listing(self, name: &str, rows: Vec<Row>) -> Self {
+        Self(self.0.read(Self::subject(name), &signals::LIST, Ok(Value::Rows(rows))))
     }
 
     pub(super) fn findings(&self, rule: &dyn Rule) -> Vec<Finding> {
-        let probe = &self.plan.probes[0].id;
-        let mut readings = Readings::default();
-        let mut by_lane: HashMap<Subject, Vec<Reading>> = HashMap::new();
-        for (subject, signal, value) in &self.looks {
-            let lane = LaneId { probe: probe.clone(), subject: subject.clone() };
-            let (key, value) = (lane.key(signal.clone()), Ok(value.clone()));
-            let reading = Reading { key, value, asked: now(), answered: now(), as_of: None };
-            by_lane.entry(subject.clone()).or_default().push(reading);
-        }
-        for (subject, all) in by_lane {
-            readings.take(&LaneId { probe: probe.clone(), subject }, now(), all);
-        }
-        let (clocks, boot) = (HashMap::new(), SafeText::default());
-        let facts = Facts {
-            plan: &self.plan,
-            readings: &readings,
-            clocks: &clocks,
-            last_active: None,
-            boot: &boot,
-            watching: false,
-            rehearsed: &[],
-        };
-        let abouts = rule.applies(&self.plan);
-        let found: Vec<Finding> =
-            abouts.iter().flat_map(|about| rule.judge(&facts, about, now().plus(self.ago))).collect();
-        for (i, f) in found.iter().enumerate() {
-            assert_eq!(f.rule, rule.id());
-            assert_eq!(f.verdict == crate::readiness::Verdict::Ready, f.next.is_none(), "{f:?}");
-            assert!(!f.evidence.is_empty(), "{f:?}");
-            assert!(!found[..i].iter().any(|g| g.identity() == f.identity()), "twice: {f:?}");
-        }
-        found
+        self.0.findings(&[rule])
     }
 
     pub(super) fn judge(&self, rule: &dyn Rule) -> Vec<String> {
-        self.findings(rule).iter().map(|f| format!("{} {}", f.verdict, f.code)).collect()
+        self.0.coded(&[rule])
     }
 }
 
