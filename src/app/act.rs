@@ -147,27 +147,10 @@ fn act(app: &mut App, action: Action, now: Now) -> Update {
                 }
             }
         },
-        Action::Failover
-        | Action::Switchover
-        | Action::Failback
-        | Action::Drill
-        | Action::Outage
-        | Action::BadData
-        | Action::Anyway
-        | Action::Run
-        | Action::GoOn
-        | Action::Retry
-        | Action::More
-        | Action::Fewer
-        | Action::Approve
-        | Action::Withdraw
-        | Action::Confirm
-        | Action::Skip
-        | Action::TurnBack
-        | Action::Abort
-        | Action::Acknowledge
-        | Action::Note
-        | Action::Date => return guided::act(app, action, now),
+        Action::Start(kind) => return guided::begin(app, kind, now),
+        Action::Answer(answer) => return guided::answer(app, answer, now),
+        Action::Run => return guided::to_run(app),
+        Action::InRun(action) => return guided::in_run(app, action, now),
         Action::Suspend => return Update::with(Effect::Suspend),
         Action::Quit => return Update::with(Effect::Quit),
     }

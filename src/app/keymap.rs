@@ -52,22 +52,34 @@ pub enum Action {
     Erase,
     /// Delete all of a text.
     Clear,
-    /// Start the guided failover.
-    Failover,
-    /// Start the guided switchover.
-    Switchover,
-    /// Start the guided failback.
-    Failback,
-    /// Start a drill.
-    Drill,
+    /// Start a guided run of this kind.
+    Start(RunbookKind),
+    /// Answer a question before it.
+    Answer(Answer),
+    /// The run of the selected plan: the open one, else the last.
+    Run,
+    /// In the run on the screen.
+    InRun(RunAction),
+    /// Stop this process until it is continued.
+    Suspend,
+    /// Leave.
+    Quit,
+}
+
+/// What is answered before a run is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Answer {
     /// It is an outage.
     Outage,
     /// The data is wrong.
     BadData,
     /// Go on although the data is wrong.
     Anyway,
-    /// The run of the selected plan: the open one, else the last.
-    Run,
+}
+
+/// What a person can ask for in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RunAction {
     /// Show what the next steps would do.
     GoOn,
     /// Show what the step that stopped the run would do.
@@ -94,10 +106,6 @@ pub enum Action {
     Note,
     /// Say since when users are without service.
     Date,
-    /// Stop this process until it is continued.
-    Suspend,
-    /// Leave.
-    Quit,
 }
 
 impl Action {
@@ -105,28 +113,43 @@ impl Action {
     /// are.
     #[must_use]
     pub const fn dangerous(self) -> bool {
-        matches!(
-            self,
-            Self::Failover
-                | Self::Switchover
-                | Self::Failback
-                | Self::Drill
-                | Self::GoOn
-                | Self::Retry
-                | Self::Approve
-                | Self::Withdraw
-                | Self::Confirm
-                | Self::Skip
-                | Self::TurnBack
-                | Self::Abort
-                | Self::Acknowledge
-        )
+        match self {
+            Self::Start(_) => true,
+            Self::InRun(action) => {
+                !matches!(action, RunAction::Note | RunAction::Date | RunAction::More | RunAction::Fewer)
+            }
+            Self::Up
+            | Self::Down
+            | Self::PageUp
+            | Self::PageDown
+            | Self::First
+            | Self::Last
+            | Self::Open
+            | Self::Back
+            | Self::Board
+            | Self::Timeline
+            | Self::Help
+            | Self::Filter
+            | Self::Palette
+            | Self::Sort
+            | Self::Poll
+            | Self::Freeze
+            | Self::Theme
+            | Self::Copy
+            | Self::Mouse
+            | Self::Erase
+            | Self::Clear
+            | Self::Answer(_)
+            | Self::Run
+            | Self::Suspend
+            | Self::Quit => false,
+        }
     }
 
     /// Whether it may lead to an entry in a journal: with `--read-only` none of these is bound.
     #[must_use]
     pub const fn writes(self) -> bool {
-        self.dangerous() || matches!(self, Self::Note | Self::Date | Self::More | Self::Fewer)
+        matches!(self, Self::Start(_) | Self::InRun(_))
     }
 }
 
@@ -258,26 +281,82 @@ pub static KEYMAP: &[Binding] = &[
         "run",
         "run",
     ),
-    bind(&[ch('n')], RUN, Action::Note, "note something in the journal", "note", "note"),
-    bind(&[ch('0')], RUN, Action::Date, "say since when users are without service (T0)", "T0", "t0"),
-    bind(&[ch('+')], RUN, Action::More, "show one step more", "", ""),
-    bind(&[ch('-')], RUN, Action::Fewer, "show one step less", "", ""),
-    bind(&[ch('o')], &[Mode::Cause], Action::Outage, "it is an outage", "outage", ""),
-    bind(&[ch('d')], &[Mode::Cause], Action::BadData, "the data is wrong", "bad data", ""),
-    bind(&[ch('a')], &[Mode::BadData], Action::Anyway, "go on all the same", "all the same", ""),
-    bind(&[ch('F')], TARGETS, Action::Failover, "guided failover of the selected plan", "failover", "failover"),
-    bind(&[ch('S')], TARGETS, Action::Switchover, "guided switchover of the selected plan", "switchover", "switchover"),
-    bind(&[], TARGETS, Action::Failback, "guided failback of the selected plan, home", "", "failback"),
-    bind(&[], TARGETS, Action::Drill, "a drill of the selected plan", "", "drill"),
-    bind(&[ch('A')], RUN, Action::Approve, "read and approve what is shown", "approve", "approve"),
-    bind(&[ch('G')], RUN, Action::GoOn, "go on: show what the next steps would do", "go on", "go on"),
-    bind(&[ch('R')], RUN, Action::Retry, "show what the step that stopped the run would do again", "retry", "retry"),
-    bind(&[ch('C')], RUN, Action::Confirm, "say whether the selected step's effect is there", "confirm", "confirm"),
-    bind(&[ch('W')], RUN, Action::Withdraw, "take the approval back: nothing more is begun", "withdraw", "withdraw"),
-    bind(&[ch('P')], RUN, Action::Skip, "leave the selected step out", "skip", "skip"),
-    bind(&[ch('B')], RUN, Action::TurnBack, "turn back: promote nothing, undo the fence", "turn back", "turn back"),
-    bind(&[ch('X')], RUN, Action::Abort, "end the run", "abort", "abort"),
-    bind(&[ch('K')], RUN, Action::Acknowledge, "take note of how the run ended", "acknowledge", "acknowledge"),
+    bind(&[ch('n')], RUN, Action::InRun(RunAction::Note), "note something in the journal", "note", "note"),
+    bind(&[ch('0')], RUN, Action::InRun(RunAction::Date), "say since when users are without service (T0)", "T0", "t0"),
+    bind(&[ch('+')], RUN, Action::InRun(RunAction::More), "show one step more", "", ""),
+    bind(&[ch('-')], RUN, Action::InRun(RunAction::Fewer), "show one step less", "", ""),
+    bind(&[ch('o')], &[Mode::Cause], Action::Answer(Answer::Outage), "it is an outage", "outage", ""),
+    bind(&[ch('d')], &[Mode::Cause], Action::Answer(Answer::BadData), "the data is wrong", "bad data", ""),
+    bind(&[ch('a')], &[Mode::BadData], Action::Answer(Answer::Anyway), "go on all the same", "all the same", ""),
+    bind(
+        &[ch('F')],
+        TARGETS,
+        Action::Start(RunbookKind::Failover),
+        "guided failover of the selected plan",
+        "failover",
+        "failover",
+    ),
+    bind(
+        &[ch('S')],
+        TARGETS,
+        Action::Start(RunbookKind::Switchover),
+        "guided switchover of the selected plan",
+        "switchover",
+        "switchover",
+    ),
+    bind(
+        &[],
+        TARGETS,
+        Action::Start(RunbookKind::Failback),
+        "guided failback of the selected plan, home",
+        "",
+        "failback",
+    ),
+    bind(&[], TARGETS, Action::Start(RunbookKind::Drill), "a drill of the selected plan", "", "drill"),
+    bind(&[ch('A')], RUN, Action::InRun(RunAction::Approve), "read and approve what is shown", "approve", "approve"),
+    bind(&[ch('G')], RUN, Action::InRun(RunAction::GoOn), "go on: show what the next steps would do", "go on", "go on"),
+    bind(
+        &[ch('R')],
+        RUN,
+        Action::InRun(RunAction::Retry),
+        "show what the step that stopped the run would do again",
+        "retry",
+        "retry",
+    ),
+    bind(
+        &[ch('C')],
+        RUN,
+        Action::InRun(RunAction::Confirm),
+        "say whether the selected step's effect is there",
+        "confirm",
+        "confirm",
+    ),
+    bind(
+        &[ch('W')],
+        RUN,
+        Action::InRun(RunAction::Withdraw),
+        "take the approval back: nothing more is begun",
+        "withdraw",
+        "withdraw",
+    ),
+    bind(&[ch('P')], RUN, Action::InRun(RunAction::Skip), "leave the selected step out", "skip", "skip"),
+    bind(
+        &[ch('B')],
+        RUN,
+        Action::InRun(RunAction::TurnBack),
+        "turn back: promote nothing, undo the fence",
+        "turn back",
+        "turn back",
+    ),
+    bind(&[ch('X')], RUN, Action::InRun(RunAction::Abort), "end the run", "abort", "abort"),
+    bind(
+        &[ch('K')],
+        RUN,
+        Action::InRun(RunAction::Acknowledge),
+        "take note of how the run ended",
+        "acknowledge",
+        "acknowledge",
+    ),
 ];
 
 /// The keys of this session: all, or with `--read-only` none that leads to an entry in a journal.
@@ -294,32 +373,14 @@ pub fn lookup(mode: Mode, key: Key, read_only: bool) -> Option<Action> {
 /// Why an action cannot be had now; `None` where it can.
 #[must_use]
 pub fn off(action: Action, app: &App) -> Option<String> {
-    let starts = |kind| guided::why_not(app, app.target(), kind);
     match action {
-        Action::Failover => starts(RunbookKind::Failover),
-        Action::Switchover => starts(RunbookKind::Switchover),
-        Action::Failback => starts(RunbookKind::Failback),
-        Action::Drill => starts(RunbookKind::Drill),
-        Action::GoOn
-        | Action::Retry
-        | Action::More
-        | Action::Fewer
-        | Action::Approve
-        | Action::Withdraw
-        | Action::Confirm
-        | Action::Skip
-        | Action::TurnBack
-        | Action::Abort
-        | Action::Acknowledge
-        | Action::Note
-        | Action::Date => guided::off(app, action).map(str::to_owned),
+        Action::Start(kind) => guided::why_not(app, app.target(), kind),
+        Action::InRun(action) => guided::off(app, action).map(str::to_owned),
         Action::Run => {
             let none = app.target().is_none_or(|plan| app.runs.of(plan).next().is_none());
             none.then(|| "no run of it is known".to_owned())
         }
-        Action::Outage
-        | Action::BadData
-        | Action::Anyway
+        Action::Answer(_)
         | Action::Up
         | Action::Down
         | Action::PageUp

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::app::event::Effect;
-use crate::app::keymap::Action;
+use crate::app::keymap::{Answer, RunAction};
 use crate::app::update::{App, Update};
 use crate::app::view::Screen;
 use crate::plan::{Now, PlanId, SafeText};
@@ -21,52 +21,30 @@ const ANEW: Duration = Duration::from_secs(25);
 /// Why nothing is typed or taken.
 const TOO_SMALL: &str = "the terminal is too small for all of it";
 
-/// What an action of a guided run does.
-pub(in crate::app) fn act(app: &mut App, action: Action, now: Now) -> Update {
+/// What an answer to the question before a run does.
+pub(in crate::app) fn answer(app: &mut App, answer: Answer, now: Now) -> Update {
+    match answer {
+        Answer::Outage => answered(app, Cause::Outage, now),
+        Answer::BadData => answered(app, Cause::BadData, now),
+        Answer::Anyway => anyway(app, now),
+    }
+}
+
+/// What an action in the run on the screen does.
+pub(in crate::app) fn in_run(app: &mut App, action: RunAction, now: Now) -> Update {
     match action {
-        Action::Failover => begin(app, RunbookKind::Failover, now),
-        Action::Switchover => begin(app, RunbookKind::Switchover, now),
-        Action::Failback => begin(app, RunbookKind::Failback, now),
-        Action::Drill => begin(app, RunbookKind::Drill, now),
-        Action::Outage => answered(app, Cause::Outage, now),
-        Action::BadData => answered(app, Cause::BadData, now),
-        Action::Anyway => anyway(app, now),
-        Action::Run => to_run(app),
-        Action::GoOn | Action::Retry => go_on(app, now),
-        Action::More => widen(app, true, now),
-        Action::Fewer => widen(app, false, now),
-        Action::Approve => approve(app, now),
-        Action::Withdraw => with_run(app, now, |run, _| Some(Purpose::Withdraw(run))),
-        Action::Confirm => with_run(app, now, |run, step| Some(Purpose::Confirm(run, step?))),
-        Action::Skip => with_run(app, now, |run, step| Some(Purpose::Skip(run, step?))),
-        Action::TurnBack => with_run(app, now, |run, _| Some(Purpose::TurnBack(run))),
-        Action::Abort => with_run(app, now, |run, _| Some(Purpose::Abort(run))),
-        Action::Acknowledge => with_run(app, now, |run, _| Some(Purpose::Acknowledge(run))),
-        Action::Note => with_run(app, now, |run, _| Some(Purpose::Note(run))),
-        Action::Date => with_run(app, now, |run, _| Some(Purpose::Date(run))),
-        Action::Up
-        | Action::Down
-        | Action::PageUp
-        | Action::PageDown
-        | Action::First
-        | Action::Last
-        | Action::Open
-        | Action::Back
-        | Action::Board
-        | Action::Timeline
-        | Action::Help
-        | Action::Filter
-        | Action::Palette
-        | Action::Sort
-        | Action::Poll
-        | Action::Freeze
-        | Action::Theme
-        | Action::Copy
-        | Action::Mouse
-        | Action::Erase
-        | Action::Clear
-        | Action::Suspend
-        | Action::Quit => Update::default(),
+        RunAction::GoOn | RunAction::Retry => go_on(app, now),
+        RunAction::More => widen(app, true, now),
+        RunAction::Fewer => widen(app, false, now),
+        RunAction::Approve => approve(app, now),
+        RunAction::Withdraw => with_run(app, now, |run, _| Some(Purpose::Withdraw(run))),
+        RunAction::Confirm => with_run(app, now, |run, step| Some(Purpose::Confirm(run, step?))),
+        RunAction::Skip => with_run(app, now, |run, step| Some(Purpose::Skip(run, step?))),
+        RunAction::TurnBack => with_run(app, now, |run, _| Some(Purpose::TurnBack(run))),
+        RunAction::Abort => with_run(app, now, |run, _| Some(Purpose::Abort(run))),
+        RunAction::Acknowledge => with_run(app, now, |run, _| Some(Purpose::Acknowledge(run))),
+        RunAction::Note => with_run(app, now, |run, _| Some(Purpose::Note(run))),
+        RunAction::Date => with_run(app, now, |run, _| Some(Purpose::Date(run))),
     }
 }
 
@@ -86,7 +64,8 @@ fn show(app: &mut App, run: RunId) {
     }
 }
 
-fn to_run(app: &mut App) -> Update {
+/// The run of the plan under the cursor: the open one, else the last.
+pub(in crate::app) fn to_run(app: &mut App) -> Update {
     let Some(plan) = app.target().cloned() else { return Update::default() };
     app.view.chosen = true;
     let known = app.runs.open_of(&plan).or_else(|| app.runs.last_of(&plan));
@@ -97,7 +76,7 @@ fn to_run(app: &mut App) -> Update {
 }
 
 /// A prompt that opens a run of the plan under the cursor, or the run that is in its way.
-pub(super) fn begin(app: &mut App, kind: RunbookKind, now: Now) -> Update {
+pub(in crate::app) fn begin(app: &mut App, kind: RunbookKind, now: Now) -> Update {
     let Some(plan) = app.target().cloned() else { return Update::default() };
     app.view.chosen = true;
     app.view.refused = None;
@@ -558,14 +537,14 @@ pub(in crate::app) fn step_by(app: &mut App, to: impl Fn(usize, usize) -> usize)
 }
 
 /// Why an action about the run on the screen cannot be had; `None` where it can.
-pub(in crate::app) fn off(app: &App, action: Action) -> Option<&'static str> {
+pub(in crate::app) fn off(app: &App, action: RunAction) -> Option<&'static str> {
     let Some(known) = on_screen(app) else { return Some("no run is on the screen") };
     let state = &known.state;
     let phase = state.phase();
     let step = app.view.run_step.or_else(|| known.current());
     let unless = |holds: bool, why| (!holds).then_some(why);
     match action {
-        Action::GoOn => match phase {
+        RunAction::GoOn => match phase {
             Phase::Waiting(_) | Phase::Armed(..) | Phase::Preflight(..) => None,
             Phase::Finished | Phase::Stopping | Phase::Approved(_) | Phase::Acting(_) => {
                 unless(known.lives == Some(false), "its runner is at work")
@@ -573,18 +552,18 @@ pub(in crate::app) fn off(app: &App, action: Action) -> Option<&'static str> {
             Phase::Halted(..) => Some("the run is halted: R tries the step again"),
             Phase::Closed => Some("the run is closed"),
         },
-        Action::Retry => unless(matches!(phase, Phase::Halted(..)), "no step stopped the run"),
-        Action::Approve => match &state.shown {
+        RunAction::Retry => unless(matches!(phase, Phase::Halted(..)), "no step stopped the run"),
+        RunAction::Approve => match &state.shown {
             None => Some("nothing is shown yet"),
             Some(shown) => {
                 let blocked = !prompt(&state.opened.runbook, &shown.steps).blocked.is_empty();
                 unless(!blocked && matches!(phase, Phase::Armed(..) | Phase::Preflight(..)), "it cannot be approved")
             }
         },
-        Action::More | Action::Fewer => unless(matches!(phase, Phase::Armed(..)), "nothing is shown yet"),
-        Action::Withdraw => unless(state.approval.is_some() || state.shown.is_some(), "nothing is approved"),
-        Action::Confirm => unless(step.is_some_and(|ix| can_confirm(known, ix)), "nothing is to be confirmed here"),
-        Action::Skip => match phase {
+        RunAction::More | RunAction::Fewer => unless(matches!(phase, Phase::Armed(..)), "nothing is shown yet"),
+        RunAction::Withdraw => unless(state.approval.is_some() || state.shown.is_some(), "nothing is approved"),
+        RunAction::Confirm => unless(step.is_some_and(|ix| can_confirm(known, ix)), "nothing is to be confirmed here"),
+        RunAction::Skip => match phase {
             Phase::Closed => Some("the run is closed"),
             Phase::Acting(_) | Phase::Stopping => Some("a step is in hand"),
             Phase::Finished => Some("every step is over"),
@@ -592,7 +571,7 @@ pub(in crate::app) fn off(app: &App, action: Action) -> Option<&'static str> {
                 None
             }
         },
-        Action::TurnBack => match phase {
+        RunAction::TurnBack => match phase {
             Phase::Acting(_) | Phase::Stopping => Some("a step is in hand"),
             Phase::Closed
             | Phase::Finished
@@ -602,33 +581,10 @@ pub(in crate::app) fn off(app: &App, action: Action) -> Option<&'static str> {
             | Phase::Approved(_)
             | Phase::Halted(..) => unless(!state.left_out_by_turning_back().is_empty(), "there is no way to turn back"),
         },
-        Action::Abort => unless(known.is_open(), "the run is closed"),
-        Action::Acknowledge => unless(!known.is_open() && state.acknowledged.is_none(), "there is nothing to note yet"),
-        Action::Note | Action::Date => None,
-        Action::Failover | Action::Switchover | Action::Failback | Action::Drill => None,
-        Action::Outage | Action::BadData | Action::Anyway | Action::Run => None,
-        Action::Up
-        | Action::Down
-        | Action::PageUp
-        | Action::PageDown
-        | Action::First
-        | Action::Last
-        | Action::Open
-        | Action::Back
-        | Action::Board
-        | Action::Timeline
-        | Action::Help
-        | Action::Filter
-        | Action::Palette
-        | Action::Sort
-        | Action::Poll
-        | Action::Freeze
-        | Action::Theme
-        | Action::Copy
-        | Action::Mouse
-        | Action::Erase
-        | Action::Clear
-        | Action::Suspend
-        | Action::Quit => None,
+        RunAction::Abort => unless(known.is_open(), "the run is closed"),
+        RunAction::Acknowledge => {
+            unless(!known.is_open() && state.acknowledged.is_none(), "there is nothing to note yet")
+        }
+        RunAction::Note | RunAction::Date => None,
     }
 }

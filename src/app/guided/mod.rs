@@ -21,7 +21,10 @@ pub use way_back::{Needed, way_back};
 
 pub(super) use alarms::refresh as refresh_banners;
 pub(super) use first::go as go_first;
-pub(super) use keys::{act, entered, hushed, moved_in_form, off, on_journal, on_opened, on_refused, step_by, typed};
+pub(super) use keys::{
+    answer, begin, entered, hushed, in_run, moved_in_form, off, on_journal, on_opened, on_refused, step_by, to_run,
+    typed,
+};
 pub(super) use opening::why_not;
 pub(super) use rehearsing::due as rehearsals_due;
 

@@ -32,8 +32,10 @@ use super::options::steps::{
 use super::options::{ActAs, Mode, PostgresOptions};
 use crate::plan::{SafeText, SiteId, Span};
 use crate::readiness::Gap;
-use crate::runbook::{Acted, Class, Condition, Danger, Held, Identity, RetrySafety, StepIx, StepRole, Verified, Yield};
-use crate::systems::{Fault, Scene, StepContext, StepKind, StepTraits};
+use crate::runbook::{
+    Acted, Class, Condition, Danger, Held, Identity, Preview, RetrySafety, StepIx, StepRole, Verified, Yield,
+};
+use crate::systems::{Fault, Scene, StepContext, StepKind, StepTraits, unreadable};
 
 /// The kinds of steps.
 pub(super) const STEPS: &[StepKind] = &[
@@ -259,6 +261,14 @@ mod ids {
 fn direct(known: &Known, at: crate::plan::Now) -> Condition {
     let why = if known.direct { "it took this session's settings" } else { "a pooler answers" };
     Condition::new(ids::DIRECT, Class::Identity, "the server itself answers", Held::of(known.direct), &why, at)
+}
+
+/// What a step would do, or that its server cannot be read.
+fn shown(looked: Result<Preview, Gap>, place: &Place, challenge: &str) -> Preview {
+    looked.unwrap_or_else(|gap| {
+        let server = place.server();
+        unreadable(&server, &format!("{server} answers"), Vec::new(), challenge, &gap)
+    })
 }
 
 /// A gap in words, after whom it is about.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::control::{self, AT_ONCE, Job};
 use super::place::{Known, Place, Who};
-use super::{about, ids, intended, keys, opened, other, place, probe_options, sound, stranger, traits};
+use super::{about, ids, intended, keys, opened, other, place, probe_options, shown, sound, stranger, traits};
 use crate::clock;
 use crate::net::{Ended, Exit};
 use crate::plan::{Bytes, Now, ProbeDecl, Program, SafeText, SignalId, SiteId, Span};
@@ -20,7 +20,7 @@ use crate::runbook::{
 use crate::systems::postgres::declare;
 use crate::systems::postgres::options::steps::{FILE, Into, RestoreOptions};
 use crate::systems::postgres::options::{Mode, PostgresOptions};
-use crate::systems::{Executing, Executor, Fault, Look, Scene, StepContext, StepTraits, kind, unreadable};
+use crate::systems::{Executing, Executor, Fault, Look, Scene, StepContext, StepTraits, kind};
 
 /// What a `backup-files` probe reads of its newest backup, and of reading it in full.
 const NEWEST: SignalId = SignalId::new("backup.files.newest");
@@ -165,15 +165,7 @@ const CONTENTS: &str = "SELECT current_database(), (SELECT count(*) FROM pg_clas
 
 impl Executor for Restore {
     fn preview<'a>(&'a mut self, scene: &'a Scene, deadline: Instant) -> Executing<'a, Preview> {
-        Box::pin(async move {
-            match self.look(scene, deadline).await {
-                Ok(preview) => preview,
-                Err(gap) => {
-                    let server = self.place.server();
-                    unreadable(&server, &format!("{server} answers"), Vec::new(), &self.challenge(), &gap)
-                }
-            }
-        })
+        Box::pin(async move { shown(self.look(scene, deadline).await, &self.place, &self.challenge()) })
     }
 
     fn act<'a>(&'a mut self, authorized: Authorized, scene: &'a Scene, deadline: Instant) -> Executing<'a, Acted> {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::place::{Known, Place, Sent, Session, Who};
 use super::{about, acted, acting, direct, ids, intended, keys, left_by, lock, logical, opened, other, place};
-use super::{probe_options, sound, stranger, traits};
+use super::{probe_options, shown, sound, stranger, traits};
 use crate::clock;
 use crate::plan::{SafeText, Span};
 use crate::readiness::{Gap, Reason};
@@ -18,7 +18,7 @@ use crate::runbook::{
 use crate::systems::postgres::options::steps::{SequencesOptions, quoted_name, quoted_text};
 use crate::systems::postgres::options::{ActAs, PostgresOptions};
 use crate::systems::postgres::parse::sequences::{MOST, Sequence, last_value, question, sequences};
-use crate::systems::{Executing, Executor, Fault, Guarding, Scene, StepContext, StepTraits, unreadable};
+use crate::systems::{Executing, Executor, Fault, Guarding, Scene, StepContext, StepTraits};
 
 /// By how many values a sequence goes beyond the newest, where the step does not say.
 const MARGIN: u64 = 1_000;
@@ -65,15 +65,7 @@ struct Standing {
 
 impl Executor for Advance {
     fn preview<'a>(&'a mut self, scene: &'a Scene, deadline: Instant) -> Executing<'a, Preview> {
-        Box::pin(async move {
-            match self.look(scene, deadline).await {
-                Ok(preview) => preview,
-                Err(gap) => {
-                    let server = self.place.server();
-                    unreadable(&server, &format!("{server} answers"), Vec::new(), &self.challenge(), &gap)
-                }
-            }
-        })
+        Box::pin(async move { shown(self.look(scene, deadline).await, &self.place, &self.challenge()) })
     }
 
     fn act<'a>(&'a mut self, authorized: Authorized, scene: &'a Scene, deadline: Instant) -> Executing<'a, Acted> {
