@@ -346,6 +346,9 @@ pub fn update(app: &mut App, stamped: Stamped) -> Update {
         }
         Event::Painted(painted) => {
             app.view.blind = app.view.form.is_some() && !painted.as_ref().is_some_and(|p| p.whole);
+            if let Some(painted) = painted.as_ref().filter(|p| p.fits.is_some()) {
+                app.view.cramped = Some(painted.clone());
+            }
             app.view.painted = painted;
             Update::default()
         }

@@ -172,6 +172,8 @@ pub struct View {
     pub form: Option<Form>,
     /// What the last frame showed of a prompt.
     pub painted: Option<Painted>,
+    /// The last range that did not fit on the screen.
+    pub cramped: Option<Painted>,
     /// Whether the last frame lacked the prompt, or a part of it: nobody sees what they type.
     pub blind: bool,
     /// Whether keys count for nothing, because a prompt went away while somebody typed.
@@ -246,6 +248,7 @@ impl View {
             opening: None,
             form: None,
             painted: None,
+            cramped: None,
             blind: false,
             hush: None,
             refused: None,

@@ -13,7 +13,7 @@ use super::form::{Form, Purpose, bounds_of, can_confirm, fields};
 use super::opening::{Asking, OpenRun, Opening, propose};
 use super::pace::Hush;
 use super::runs::{Known, News};
-use super::{FieldId, refresh_banners};
+use super::{FieldId, PromptId, refresh_banners};
 
 /// What was shown is read anew once it is this old, while somebody types.
 const ANEW: Duration = Duration::from_secs(25);
@@ -219,11 +219,15 @@ fn widen(app: &mut App, more: bool, now: Now) -> Update {
     let shown = known.state.shown.as_ref().and_then(|s| Some((s.steps.first()?.0, s.steps.last()?.0)));
     let Some((from, to)) = asked.or(shown) else { return Update::default() };
     let runbook = &known.state.opened.runbook;
-    let to = if more {
-        to.next()
-    } else {
-        // A group is shown whole or not at all.
-        StepIx(runbook.beside(to).start().0.saturating_sub(1))
+    // A group is shown whole or not at all.
+    let before = |ix: StepIx| StepIx(runbook.beside(ix).start().0.saturating_sub(1));
+    let range = known.state.shown.as_ref().map(|s| PromptId::Range(known.state.run.clone(), s.seq));
+    let cramped = app.view.cramped.as_ref().filter(|p| Some(&p.prompt) == range.as_ref());
+    let to = match cramped.and_then(|p| p.fits) {
+        _ if more => to.next(),
+        // As many as the screen had room for, at once.
+        Some(fits) if fits > 0 => before(StepIx(from.0.saturating_add(fits)).min(to)),
+        Some(_) | None => before(to),
     };
     if to < from || to.place() >= runbook.steps.len() {
         app.say(if more { "there are no more steps" } else { "one step at least" }, now);

@@ -52,4 +52,7 @@ pub struct Painted {
     pub prompt: PromptId,
     /// Whether all of it was on the screen.
     pub whole: bool,
+    /// How many of a range's steps would have been, from the first; `None` where all were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fits: Option<u16>,
 }

@@ -19,10 +19,10 @@ pub fn draw(pen: &mut Pen<'_>, app: &App, known: &Known, typing: &Form, ages: &A
     let Some((shown, wanted)) = prompt_of(known) else { return };
     let Some((to, _)) = shown.steps.last() else { return };
     let cells = usize::from(pen.cols().saturating_sub(2));
-    let all = |brief: bool| {
+    let some = |steps: &[(StepIx, Preview)], brief: bool| {
         let mut lines = vec![head(known, ages)];
         lines.extend(expected(app, known, to, ages, cells));
-        for (ix, preview) in &shown.steps {
+        for (ix, preview) in steps {
             let Some(step) = known.state.opened.runbook.step(*ix) else { continue };
             lines.extend(of_step(*ix, step, preview, &wanted, ages, cells, brief));
         }
@@ -34,14 +34,18 @@ pub fn draw(pen: &mut Pen<'_>, app: &App, known: &Known, typing: &Form, ages: &A
         lines
     };
     // What holds is on the run's own screen, too: where there is no room for it here, its number must do.
-    let mut lines = all(false);
-    if lines.len() > usize::from(pen.rows()) {
-        lines = all(true);
+    let rows = usize::from(pen.rows());
+    let mut lines = some(&shown.steps, false);
+    if lines.len() > rows {
+        lines = some(&shown.steps, true);
     }
+    // With all that is typed for the whole range: fewer steps may want less.
+    let fit = |n: &usize| shown.steps.get(..*n).is_some_and(|steps| some(steps, true).len() <= rows);
+    let fits = (lines.len() > rows).then(|| (1..shown.steps.len()).rev().find(fit).unwrap_or(0));
     let hint = if shown.steps.len() > 1 { "; esc, then -" } else { "" };
     let whole = put(pen, &mut lines, hint, app.view.detail, drawn);
     let prompt = PromptId::Range(known.state.run.clone(), shown.seq);
-    drawn.prompt = Some(Painted { prompt, whole });
+    drawn.prompt = Some(Painted { prompt, whole, fits: fits.and_then(|n| u16::try_from(n).ok()) });
 }
 
 /// What is approved, and for how long it may be.

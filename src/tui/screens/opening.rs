@@ -42,7 +42,7 @@ pub fn draw(pen: &mut Pen<'_>, app: &App, ages: &Ages, drawn: &mut Drawn) {
     let whole = put(pen, &mut lines, "", app.view.detail, drawn);
     if app.view.form.is_some() && !opening.sent {
         let prompt = PromptId::Opening(opening.plan.clone(), opening.kind);
-        drawn.prompt = Some(Painted { prompt, whole: whole && proposal.is_ok() });
+        drawn.prompt = Some(Painted { prompt, whole: whole && proposal.is_ok(), fits: None });
     }
 }
 

@@ -437,7 +437,7 @@ fn words(pen: &mut Pen<'_>, app: &App, known: &Known, typing: &Form, ages: &Ages
     for (y, line) in (0..inner.rows()).zip(&lines) {
         inner.line(0, y, line);
     }
-    drawn.prompt = Some(Painted { prompt: PromptId::Words(known.state.run.clone()), whole });
+    drawn.prompt = Some(Painted { prompt: PromptId::Words(known.state.run.clone()), whole, fits: None });
 }
 
 /// What ending the run leaves behind.

@@ -284,6 +284,27 @@ fn fewer_steps_are_asked_for_where_all_of_them_do_not_fit() {
 }
 
 #[test]
+fn as_many_steps_are_asked_for_as_the_screen_has_room_for() {
+    for rows in [24, 27, 30] {
+        let (mut p, _) = armed(80, rows, 1, 4);
+        p.types("A");
+        p.sees("TOO SMALL");
+        p.code(KeyCode::Esc);
+        p.types("-");
+        let effects = p.done();
+        let [Command::Ask { from: StepIx(1), to }] = commands(&effects)[..] else { panic!("{effects:?}") };
+        // What was asked for fits, and one more would not.
+        let shows = |to: u16| {
+            let (mut p, _) = armed(80, rows, 1, to);
+            p.types("A");
+            !p.paint().contains("TOO SMALL")
+        };
+        assert!(shows(to.0), "{rows} rows: up to {to}");
+        assert!(to.0 == 3 || !shows(to.0 + 1), "{rows} rows: up to {to}");
+    }
+}
+
+#[test]
 fn what_nobody_can_waive_cannot_be_approved() {
     let mut tale = opened().shown(0, 0, at(130), |preview| {
         for condition in preview.conditions.iter_mut().filter(|c| c.id == "open-run") {
