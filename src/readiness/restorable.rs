@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::plan::{Bytes, Lsn, SafeText, SiteId};
+use crate::plan::{Bytes, LaneDecl, Lsn, Now, ProbeDecl, SafeText, SiteId};
 
-use super::{Gap, Reason, Row, Value};
+use super::signals::BACKUP_REACH;
+use super::{Facts, Gap, Kept, Reason, Row, Value};
 
 /// The end of the log that a place keeps, where that goes on without a gap from the newest backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct LogEnd {
     pub segment: Bytes,
 }
 
-/// One row of [`BACKUP_REACH`](super::signals::BACKUP_REACH).
+/// One row of [`BACKUP_REACH`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restorable {
     /// The place, for people: a directory, `main repo2`.
@@ -90,6 +91,21 @@ impl Restorable {
         let by_site = self.site.as_ref().map(|s| s != origin);
         // What is said is said of the home site.
         if origin == home { self.offsite.or(by_site) } else { by_site.or(self.offsite.filter(|o| *o)) }
+    }
+}
+
+impl<'a> Facts<'a> {
+    /// Every place that keeps backups, as it was last seen, with the probe and the lane that saw it.
+    #[must_use]
+    pub fn restorable(&self, now: Now) -> Vec<(&'a ProbeDecl, &'a LaneDecl, Restorable, &'a Kept)> {
+        let lanes = self.plan.probes.iter().flat_map(|p| p.lanes.iter().map(move |l| (p, l)));
+        let mut all = Vec::new();
+        for (probe, lane) in lanes.filter(|(_, l)| l.expects.contains(&BACKUP_REACH)) {
+            let Some((rows, kept)) = self.rows(probe, &lane.subject, &BACKUP_REACH, now) else { continue };
+            // What makes no sense brings nothing back.
+            all.extend(rows.iter().filter_map(|r| Restorable::read(r).ok()).map(|place| (probe, lane, place, kept)));
+        }
+        all
     }
 }
 

@@ -9,8 +9,10 @@ use crate::plan::{
     Area, BootTime, Contact, Here, LaneDecl, LaneId, Loss, Lsn, Now, Objectives, Plan, PlanId, ProbeDecl, ProbeId,
     ProbeOptions, RuleId, SignalId, Site, SiteId, Span, Strategy, Subject, Weight,
 };
-use crate::readiness::signals::{EXPOSURE, FLUSHED, RECEIVED, REPLAYED, SYSTEM_ID, TIMELINE, TRAFFIC, TTL, WRITABLE};
-use crate::readiness::{About, Bearing, Facts, Finding, Gap, Proof, Reading, Reason, Rule, Value, Verdict};
+use crate::readiness::signals::{
+    BACKUP_REACH, EXPOSURE, FLUSHED, RECEIVED, REPLAYED, SYSTEM_ID, TIMELINE, TRAFFIC, TTL, WRITABLE,
+};
+use crate::readiness::{About, Bearing, Facts, Finding, Gap, Proof, Reading, Reason, Restorable, Rule, Value, Verdict};
 
 #[derive(Debug)]
 struct NoOptions;
@@ -114,7 +116,12 @@ pub fn plan(name: &str, tier: u8) -> Arc<Plan> {
                 (Subject::site(west.clone()), "db.west.example.com:5432", db),
             ],
         ),
-        probe(&id, "nightly-dump", Area::Backup, vec![(Subject::site(west.clone()), "/srv/backups", vec![SAYS])]),
+        probe(
+            &id,
+            "nightly-dump",
+            Area::Backup,
+            vec![(Subject::site(west.clone()), "/srv/backups", vec![SAYS, BACKUP_REACH])],
+        ),
         probe(&id, "dr-cluster", Area::Standby, vec![(Subject::site(west.clone()), "10.1.1.1:8008", vec![SAYS])]),
         probe(&id, "images", Area::Images, vec![(Subject::site(west.clone()), "registry.west", vec![SAYS])]),
         probe(
@@ -171,6 +178,18 @@ pub enum Health {
     PrimaryGone,
 }
 
+/// The newest backup of every plan.
+fn newest_backup() -> Restorable {
+    Restorable {
+        place: "/srv/backups".into(),
+        site: Some(SiteId::new("west")),
+        offsite: None,
+        at: Some(start().wall - chrono::TimeDelta::hours(3)),
+        more: false,
+        log: None,
+    }
+}
+
 /// Every lane's look at a plan, at `now`.
 pub fn looks(plan: &Plan, health: Health, now: Now) -> Vec<Polled> {
     let mut out = Vec::new();
@@ -196,6 +215,7 @@ pub fn looks(plan: &Plan, health: Health, now: Now) -> Vec<Polled> {
                 }
                 s if s == SYSTEM_ID.as_str() => Value::text("7301"),
                 s if s == TIMELINE.as_str() => Value::Int(3),
+                s if s == BACKUP_REACH.as_str() => Value::Rows(vec![newest_backup().row()]),
                 s if s == TRAFFIC.as_str() => Value::text("east"),
                 s if s == TTL.as_str() => Value::Span(Span::secs(60)),
                 s if s == SAYS.as_str() => Value::text(match (probe.area, health) {

@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 
 use crate::app::update::App;
-use crate::plan::{Area, Now, PlanId, SafeText, SiteId};
-use crate::readiness::signals::BACKUP_REACH;
-use crate::readiness::{Facts, Gate, PlanStatus, Situation};
+use crate::plan::{Area, Now, PlanId, ProbeId, SafeText, SiteId, Span};
+use crate::readiness::{Facts, Finding, Gate, PlanStatus, Restorable, Situation, Verdict};
 use crate::runbook::{Cause, Expected, Moment, RunId, RunbookKind, ends, expected};
 
 /// What is asked before a run is opened, one after the other.
@@ -150,12 +149,13 @@ fn beginning(app: &App, status: &PlanStatus, kind: RunbookKind, now: Now) -> (Mo
     (t0, Some(trouble.map_or(now.wall, |c| c.at.wall)))
 }
 
-/// To what backups could bring the data back: what was found of each, with when that was looked at, and up to which moment
-/// restoring the newest one reaches.
+/// To what backups could bring the data back: for each place that keeps some up to which moment, with when it was looked at;
+/// and what is wrong with them. Where a probe of backups does not tell moments, all that it found.
 #[must_use]
 pub fn backups(app: &App, plan: &PlanId, now: Now) -> Vec<(String, Option<Now>)> {
     let Some(status) = app.model.status(plan) else { return Vec::new() };
     let mut out: Vec<(String, Option<Now>)> = Vec::new();
+    let mut dated: Vec<ProbeId> = Vec::new();
     if let Some(readings) = app.model.readings(plan) {
         let (clocks, boot) = (HashMap::new(), app.model.boot());
         let facts = Facts {
@@ -167,22 +167,29 @@ pub fn backups(app: &App, plan: &PlanId, now: Now) -> Vec<(String, Option<Now>)>
             watching: true,
             rehearsed: &[],
         };
-        for probe in &status.plan.probes {
-            for lane in probe.lanes.iter().filter(|l| l.expects.contains(&BACKUP_REACH)) {
-                if let Some((reach, kept)) = facts.time(probe, &lane.subject, &BACKUP_REACH, now) {
-                    let at = reach.format("%Y-%m-%d %H:%M:%SZ");
-                    out.push((
-                        format!("{}: the newest brings it back as it was at {at}", probe.id.name),
-                        Some(kept.asked),
-                    ));
-                }
-            }
+        for (probe, _, place, kept) in facts.restorable(now) {
+            dated.push(probe.id.clone());
+            out.push((format!("{}: {}", probe.id.name, reach(&place, now)), Some(kept.asked)));
         }
     }
-    let findings = status.findings.iter().filter(|f| f.area == Area::Backup);
+    let told = |f: &&Finding| f.verdict != Verdict::Ready || f.probe.as_ref().is_none_or(|p| !dated.contains(p));
+    let findings = status.findings.iter().filter(|f| f.area == Area::Backup).filter(told);
     out.extend(findings.map(|f| {
         let probe = f.probe.as_ref().map(|p| format!("{}: ", p.name)).unwrap_or_default();
         (format!("{probe}{} ({})", f.sentence, f.verdict), f.oldest())
     }));
     out
+}
+
+/// Up to which moment one place brings the data back.
+fn reach(place: &Restorable, now: Now) -> String {
+    let Some(at) = place.at else { return format!("nothing can be restored from {}", place.place) };
+    let ago = now.wall.signed_duration_since(at).to_std();
+    let ago = ago.map(|ago| format!(", {} ago", Span(ago).coarse())).unwrap_or_default();
+    let moment = at.format("%Y-%m-%d %H:%M:%SZ");
+    // With the log between backups it is any moment since the backup; a dump is one moment.
+    match (&place.log, place.more) {
+        (Some(_), _) | (None, true) => format!("{} brings it back to a moment up to {moment}{ago}", place.place),
+        (None, false) => format!("{} brings it back as it was at {moment}{ago}", place.place),
+    }
 }

@@ -1,6 +1,6 @@
 //! What backups and the log that is kept with them would bring back.
 
-use crate::plan::{Area, LaneDecl, Lsn, Now, ProbeDecl, SafeText, SiteId, Span, Strategy};
+use crate::plan::{Area, Lsn, Now, ProbeDecl, SafeText, SiteId, Span, Strategy};
 use crate::readiness::restorable::LogEnd;
 use crate::readiness::{Facts, Kept, Restorable, signals};
 
@@ -8,18 +8,6 @@ use super::{Bound, Exposure, blank, by_remote_clock};
 
 /// So many segments may be written and not yet kept without anybody's fault: the one under way, and one that is sent.
 const UNDER_WAY: u64 = 2;
-
-/// Every place that keeps backups, as it was last seen.
-fn places<'a>(facts: &Facts<'a>, now: Now) -> Vec<(&'a ProbeDecl, &'a LaneDecl, Restorable, &'a Kept)> {
-    let lanes = facts.plan.probes.iter().flat_map(|p| p.lanes.iter().map(move |l| (p, l)));
-    let mut all = Vec::new();
-    for (probe, lane) in lanes.filter(|(_, l)| l.expects.contains(&signals::BACKUP_REACH)) {
-        let Some((rows, kept)) = facts.rows(probe, &lane.subject, &signals::BACKUP_REACH, now) else { continue };
-        // What makes no sense brings nothing back.
-        all.extend(rows.iter().filter_map(|r| Restorable::read(r).ok()).map(|place| (probe, lane, place, kept)));
-    }
-    all
-}
 
 /// A plan that restores from backups, and has no database elsewhere that anybody looks at: of the places that would be left, the
 /// one that reaches furthest bounds the loss. Where a probe sees the primary, its own history dates the end of the log that is
@@ -42,7 +30,7 @@ pub(super) fn of_backups(facts: &Facts<'_>, origin: &SiteId, now: Now) -> Option
     let unknown = |why: &str| {
         Some(Exposure { bound: Bound::Unknown { why: SafeText::new(why) }, ..blank(facts, first, other()?) })
     };
-    let all = places(facts, now);
+    let all = facts.restorable(now);
     let Some((_, _, some, _)) = all.first() else { return unknown("no backup was seen that could be restored") };
     let left: Vec<_> = all.iter().filter(|(.., p, _)| p.survives(origin, &plan.home) == Some(true)).collect();
     if left.is_empty() {
@@ -120,7 +108,7 @@ pub(super) fn kept_beyond(
     origin: &SiteId,
     now: Now,
 ) -> Option<Lsn> {
-    let all = places(facts, now).into_iter().map(|(.., place, _)| place);
+    let all = facts.restorable(now).into_iter().map(|(.., place, _)| place);
     let left = all.filter(|p| p.survives(origin, &facts.plan.home) == Some(true));
     let logs = left.filter_map(|p| p.log).filter(|l| l.system.as_ref() == Some(system) && Some(l.timeline) == timeline);
     logs.map(|l| l.lsn).max()

@@ -50,6 +50,10 @@ pub fn draw(pen: &mut Pen<'_>, app: &App, ages: &Ages, drawn: &mut Drawn) {
 /// can be scrolled; `hint` says what else helps.
 pub(super) fn put(pen: &mut Pen<'_>, lines: &mut Vec<Line>, hint: &str, detail: usize, drawn: &mut Drawn) -> bool {
     let (rows, cells) = (usize::from(pen.rows()), usize::from(pen.cols().saturating_sub(2)));
+    // Space between its parts is for where there is room.
+    if lines.len() > rows {
+        lines.retain(|line| !line.is_empty());
+    }
     let wide = lines.iter().any(|line| line.iter().map(|(text, _)| width(text)).sum::<usize>() > cells);
     let whole = !wide && lines.len() <= rows;
     if !whole {

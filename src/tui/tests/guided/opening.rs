@@ -47,7 +47,8 @@ fn bad_data_is_told_what_a_failover_would_carry() {
     let mut p = trouble(120, 40);
     p.types("Fd");
     p.sees("Replication carries bad data");
-    p.sees("newest backup is 3 h old");
+    p.sees("nightly-dump: /srv/backups brings it back as it was at 2026-03-01 11:02:11Z, 3 h ago");
+    assert!(!p.paint().contains("newest backup is 3 h old"), "what is well is no moment");
     p.types("\n\no");
     p.sees("Replication carries bad data");
     p.types("a");
@@ -338,4 +339,23 @@ fn a_wrong_word_is_deleted_at_once() {
     p.types("payments\n");
     let effects = p.done();
     assert!(matches!(effects.as_slice(), [Effect::OpenRun(run)] if run.plan.as_str() == "payments"), "{effects:?}");
+}
+
+#[test]
+fn what_backups_bring_back_fits_on_the_smallest_screen() {
+    let mut p = trouble(80, 24);
+    p.types("Fd");
+    p.sees("/srv/backups brings it back");
+    assert!(!p.paint().contains("TOO SMALL"), "{}", p.paint());
+    // One whose files cannot be read says so instead of a moment.
+    let mut p = trouble(120, 40);
+    for secs in [112, 117, 172] {
+        fixture::look(&mut p.app, "payments", Health::BackupBlind, at(secs));
+        p.app.settle(at(secs));
+    }
+    p.now = at(173);
+    p.types("Fd");
+    p.sees("BACKUPS REACH BACK TO");
+    p.sees("nightly-dump: ");
+    assert!(!p.paint().contains("brings it back"), "{}", p.paint());
 }
