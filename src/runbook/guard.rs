@@ -191,7 +191,7 @@ fn loss(state: &RunState, status: Option<&PlanStatus>, now: Now) -> Condition {
 /// Whether the old primary was stopped by proof, and the standby holds all that it was last seen to have written: then
 /// nothing can be lost, however long ago it was seen.
 fn drained(state: &RunState, missing: Option<Bytes>) -> bool {
-    let complete = state.lefts().any(|(_, left)| left.loss.as_ref().is_some_and(|l| l.missing == Some(Bytes(0))));
+    let complete = state.loss().is_some_and(|l| l.missing == Some(Bytes(0)) && l.end);
     state.fence_strength() >= Some(Strength::Blocked) && complete && missing.is_none_or(|m| m.0 == 0)
 }
 

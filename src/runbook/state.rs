@@ -314,7 +314,7 @@ impl RunState {
     pub fn fence(&self) -> Option<&Fence> {
         let mut fence: Option<&Fence> = None;
         for (ix, status) in self.steps.iter().enumerate() {
-            let unfences = self.opened.runbook.step(StepIx::at(ix)).is_some_and(|s| s.role == super::StepRole::Unfence);
+            let unfences = self.unfences_old(StepIx::at(ix));
             let done = status.attempts.last().and_then(|a| a.end.as_ref()).filter(|(r, ..)| r.outcome.is_done());
             let Some((resolution, ..)) = done else { continue };
             if unfences {
@@ -329,16 +329,32 @@ impl RunState {
         fence
     }
 
+    /// Whether a step takes down the old site's fence: one of another site lets nobody in there.
+    #[must_use]
+    pub fn unfences_old(&self, ix: StepIx) -> bool {
+        let (from, to) = (&self.opened.from, &self.opened.to);
+        let there = |s: &StepPlan| s.on.as_ref().is_none_or(|on| on.site(from, to) == from);
+        self.opened.runbook.step(ix).is_some_and(|s| s.role == super::StepRole::Unfence && there(s))
+    }
+
     /// How sure it is that the old primary takes no writes.
     #[must_use]
     pub fn fence_strength(&self) -> Option<Strength> {
         self.fence().map(|f| f.strength)
     }
 
-    /// What was measured to be lost: the newest measure of those that know most.
+    /// What was measured to be lost: the newest measure of those that know most. What was taken for the end of the old
+    /// primary's log is none where more of it was seen afterwards, or where that was seen to take writes again.
     #[must_use]
-    pub fn loss(&self) -> Option<&Loss> {
-        self.lefts().filter_map(|(_, left)| left.loss.as_ref()).max_by_key(|l| (l.end, l.missing.is_some()))
+    pub fn loss(&self) -> Option<Loss> {
+        let all = || self.lefts().filter_map(|(_, left)| left.loss.as_ref());
+        let furthest = all().filter_map(|l| l.seen).max();
+        let fell = self.wrote_since_fence().is_some();
+        let ends = |l: &Loss| l.end && l.seen == furthest && !fell;
+        let best = all().max_by_key(|l| (ends(l), l.missing.is_some() && l.seen == furthest, l.missing.is_some()))?;
+        // No less can be missing than what was seen and is not held.
+        let missing = best.missing.map(|m| furthest.map_or(m, |seen| m.max(seen.ahead_of(best.held))));
+        Some(Loss { seen: best.seen.max(furthest), missing, end: ends(best), ..best.clone() })
     }
 
     /// What the steps that ended left behind, in order.

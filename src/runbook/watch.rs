@@ -54,7 +54,8 @@ impl RunState {
             None | Some(Strength::Assumed) => true,
             // Where nothing took its place, to let them in again is what is left to do.
             Some(Strength::Blocked) => self.may_have_promoted(),
-            Some(Strength::Proven) => false,
+            // One that fell was no proof for long.
+            Some(Strength::Proven) => self.wrote_since_fence().is_some(),
         };
         let recent = self.closed.as_ref().is_none_or(|(_, at)| now.since(*at) < most);
         self.fenced_since().is_some() && unproven && self.acknowledged.is_none() && recent
@@ -64,8 +65,7 @@ impl RunState {
     #[must_use]
     pub fn is_unfencing(&self) -> bool {
         let Some(by) = self.fenced_by() else { return false };
-        let unfences = |ix: &StepIx| self.opened.runbook.step(*ix).is_some_and(|s| s.role == StepRole::Unfence);
-        let after = self.opened.runbook.places().filter(|ix| *ix > by).filter(unfences);
+        let after = self.opened.runbook.places().filter(|ix| *ix > by && self.unfences_old(*ix));
         after.filter_map(|ix| self.steps.get(ix.place())?.attempts.last()).any(|attempt| {
             attempt.end.as_ref().is_none_or(|(resolution, ..)| resolution.outcome != Outcome::NotStarted)
         })

@@ -1086,3 +1086,62 @@ fn another_server_at_the_old_address_is_no_old_primary() {
     let unknown = fenced(Strength::Assumed, serde_json::Value::Null, asked);
     assert!(told(&unknown, Some("7302"), asked).is_some(), "who the old one was is not known");
 }
+
+/// A step that was done, with what it left behind.
+fn done(state: &mut RunState, role: StepRole, on: crate::runbook::On, left: Yield, at: crate::plan::Now) {
+    let ix = StepIx::at(state.steps.len());
+    let mut status = state.steps[0].clone();
+    status.state = StepState::Done(Outcome::Succeeded);
+    let mut attempt = status.attempts[0].clone();
+    attempt.id = AttemptId { step: ix, nth: 1 };
+    attempt.end = Some((Resolution { outcome: Outcome::Succeeded, why: "a test".into(), left }, at, 3));
+    status.attempts = vec![attempt];
+    let opened = Arc::make_mut(&mut state.opened);
+    opened.runbook.steps.push(StepPlan { on: Some(on), ..step("more", role, Danger::Changes) });
+    state.steps.push(status);
+}
+
+#[test]
+fn an_unfence_of_the_new_site_leaves_the_old_ones_fence_up() {
+    use crate::runbook::On;
+    let asked = crate::clock::now();
+    for (on, up) in [(On::NewActive, true), (On::Site(SiteId::new("west")), true), (On::OldActive, false)] {
+        let mut state = fenced(Strength::Blocked, serde_json::Value::Null, asked);
+        done(&mut state, StepRole::Unfence, on.clone(), Yield::default(), asked);
+        assert_eq!(state.fence_strength(), up.then_some(Strength::Blocked), "{on:?}");
+        assert!(!state.is_unfencing(), "{on:?}");
+    }
+}
+
+#[test]
+fn a_proven_fence_that_fell_is_watched_after_the_end() {
+    let asked = crate::clock::now();
+    let mut state = fenced(Strength::Proven, serde_json::Value::Null, asked);
+    assert!(!state.wants_watch(asked, LIMIT), "what is proven to be stopped is");
+    state.alarms.push(("east takes writes again".into(), asked.plus(Duration::from_secs(1))));
+    assert!(state.wants_watch(asked, LIMIT));
+}
+
+#[test]
+fn no_loss_is_told_that_what_was_seen_later_refutes() {
+    use crate::plan::{Bytes, Lsn};
+    use crate::runbook::{Loss, On};
+    let asked = crate::clock::now();
+    let loss = |seen, held: u64, end| Loss {
+        seen: Some(Lsn(seen)),
+        held: Lsn(held),
+        missing: Some(Lsn(seen).ahead_of(Lsn(held))),
+        end,
+    };
+    let mut state = fenced(Strength::Proven, serde_json::Value::Null, asked);
+    let left = |loss| Yield { loss: Some(loss), ..Yield::default() };
+    done(&mut state, StepRole::Other, On::OldActive, left(loss(100, 100, true)), asked);
+    assert_eq!(state.loss(), Some(loss(100, 100, true)));
+    // It wrote on: that log did not end there.
+    let mut more = state.clone();
+    done(&mut more, StepRole::Promote, On::NewActive, left(loss(150, 100, false)), asked);
+    assert_eq!(more.loss(), Some(loss(150, 100, false)));
+    // It was seen to take writes again: how much nobody saw.
+    state.alarms.push(("east takes writes again".into(), asked.plus(Duration::from_secs(1))));
+    assert_eq!(state.loss(), Some(loss(100, 100, false)));
+}

@@ -184,7 +184,7 @@ fn what_steps_leave_behind() {
     let resolution = Resolution { outcome: Outcome::Indeterminate, why: "x".into(), left };
     b.runner(Command::End { attempt: Bench::attempt(0, 1), resolution }).unwrap();
     assert_eq!(b.state.fence_strength(), None, "what nobody can say is no fence");
-    assert_eq!(b.state.loss(), Some(&loss));
+    assert_eq!(b.state.loss(), Some(loss));
     let left = Yield { fence: fence(Strength::Proven), ..Yield::default() };
     let resolution = Resolution { outcome: Outcome::Succeeded, why: "x".into(), left };
     b.runner(Command::End { attempt: Bench::attempt(0, 1), resolution }).unwrap();

@@ -8,7 +8,7 @@ use crate::app::event::Spot;
 use crate::app::guided::runs::took;
 use crate::app::guided::{Form, Known, Painted, PromptId, Purpose, way_back};
 use crate::plan::{BootTime, Span};
-use crate::runbook::{Held, Loss, Outcome, Phase, StepIx, StepPlan, StepRole, Strength, Verified};
+use crate::runbook::{Held, Outcome, Phase, StepIx, StepPlan, StepRole, Strength, Verified};
 use crate::tui::frame::Drawn;
 use crate::tui::theme::{Role, held_glyph, step_glyph};
 use crate::tui::widgets::form;
@@ -359,7 +359,7 @@ fn ended(app: &App, known: &Known, cells: usize) -> Vec<Line> {
     }
     out.extend(hanging(&[time.0], &time.1, Role::Plain, cells));
     let wanted = expected.loss.map_or_else(|| "unknown".to_owned(), |l| format!("at most {l}"));
-    let measured = state.loss().map_or_else(|| "not measured".to_owned(), Loss::words);
+    let measured = state.loss().map_or_else(|| "not measured".to_owned(), |l| l.words());
     let lost = format!("lost: {measured}; expected: {wanted}, the objective is {}", expected.rpo);
     out.extend(hanging(&[("  ".into(), Role::Plain)], &lost, Role::Plain, cells));
     if let Some((who, words)) = &state.acknowledged {
