@@ -245,6 +245,25 @@ impl Pair {
     }
 }
 
+/// An address behind which the first datagrams go to one resolver, and all others to another.
+fn farm(first: SocketAddr, many: usize, others: SocketAddr) -> SocketAddr {
+    let door = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = door.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 2_048];
+        for n in 0.. {
+            let Ok((len, client)) = door.recv_from(&mut buffer) else { return };
+            let behind = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            behind.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+            behind.send_to(&buffer[..len], if n < many { first } else { others }).unwrap();
+            if let Ok(len) = behind.recv(&mut buffer) {
+                door.send_to(&buffer[..len], client).unwrap();
+            }
+        }
+    });
+    address
+}
+
 #[test]
 fn a_resolver_that_is_behind_is_told_with_the_time_that_is_left() {
     let pair = Pair::start(&EAST.replace(" 3 ", " 40 "));
@@ -263,6 +282,13 @@ fn a_resolver_that_is_behind_is_told_with_the_time_that_is_left() {
     let seen = moved.observe(&mut waiting);
     assert_eq!(seen.held, Held::Fails);
     assert!(seen.waits.unwrap().as_str().starts_with("1 of 2 resolvers moved; worst remaining TTL "));
+    // Both behind one address, as at a public resolver: one lucky answer is no proof for its users.
+    let farm = farm(addresses[1], 2, addresses[0]);
+    let at_farm = Stage::new(pair.rig(&[farm], &json!({})), "dns-moved", &json!({}), "west");
+    let mut waiting_there = at_farm.executor();
+    let seen = at_farm.observe(&mut waiting_there);
+    assert_eq!(seen.held, Held::Fails, "{}", seen.why);
+    assert!(seen.why.as_str().starts_with("0 of 1 resolvers moved; worst remaining TTL "), "{}", seen.why);
     // One that is gone is named, and is not waited for for ever.
     let [one, two] = resolvers;
     drop(one);

@@ -23,6 +23,8 @@ use super::edit::Values;
 
 /// Looks in a row without an answer after which a server is out of reach, and not waited for.
 const MISSES: u32 = 2;
+/// How often a resolver that has moved is asked again: behind one address may be several, each with a cache of its own.
+const MORE: u32 = 4;
 /// The port of servers that NS records name.
 const PORT: u16 = 53;
 
@@ -276,7 +278,21 @@ impl Followers {
     }
 }
 
+/// How far a resolver is: moved where it says so at each of several questions.
 async fn follower(net: &Net, at: SocketAddr, name: &Name, site: &SiteAnswer, deadline: Instant) -> Followed {
+    let first = answer(net, at, name, site, deadline).await;
+    if !matches!(first, Followed::Moved) {
+        return first;
+    }
+    let more = join_all((0..MORE).map(|_| answer(net, at, name, site, deadline))).await;
+    let behind = more.into_iter().filter_map(|f| match f {
+        Followed::Behind(left) => Some(left),
+        Followed::Moved | Followed::Silent(_) => None,
+    });
+    behind.max().map_or(Followed::Moved, Followed::Behind)
+}
+
+async fn answer(net: &Net, at: SocketAddr, name: &Name, site: &SiteAnswer, deadline: Instant) -> Followed {
     let asked = [RecordType::A, RecordType::AAAA].map(|kind| Query::query(name.clone(), kind));
     let [a, aaaa] = &asked;
     let (a, aaaa) = tokio::join!(ask(net, at, a, true, deadline), ask(net, at, aaaa, true, deadline));
