@@ -13,7 +13,7 @@ use super::pg::{PgPair, free_port, signal, until};
 use super::postgres_lane::on;
 use super::postgres_peers::pooler;
 use super::sshd::Sshd;
-use super::steps_postgres::{BLOCK, FIRST, as_app, blocking, pair, plan, run_of, stop_lines};
+use super::steps_postgres::{BLOCK, FIRST, PROMOTE, SECOND, as_app, blocking, pair, plan, run_of, stop_lines};
 use super::steps_postgres_after::backups_only;
 
 fn fenced_by(pair: &PgPair, lines: &str) -> Run {
@@ -143,6 +143,102 @@ async fn a_standby_at_the_old_address_is_a_fence_only_where_it_is_not_the_one_th
     let run = between(&standby, &gone, "deadline = \"10s\"");
     assert_eq!(condition(&run.preview(FIRST).await, "distinct").held, Held::Unknown);
     assert!(run.approve(FIRST).await.is_err());
+    assert!(pair.primary.pid().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_to_which_the_old_address_was_moved_is_no_demoted_primary() {
+    let pair = pair().await;
+    let replica = blocking(|| pair.another_standby());
+    let (there, west) = (replica.url("lifeboat"), pair.standby.url("lifeboat"));
+    let steps = [("postgres-fence", "old-active", "deadline = \"10s\""), PROMOTE];
+    let run = Run::open(&plan(&there, &west, "", &steps), RunbookKind::Switchover, "east", "west");
+    let preview = run.preview(FIRST).await;
+    let reachable = condition(&preview, "reachable");
+    assert_eq!((preview.already, reachable.held, reachable.class), (Held::Fails, Held::Unknown, Class::Risk));
+    assert!(reachable.why.as_str().contains("where the primary is, it does not say"), "{reachable:?}");
+    let ended = run.succeeds(FIRST).await;
+    assert_eq!(ended.seen.left.fence.unwrap().strength, Strength::Assumed, "a person took it to be fenced");
+    // The standby that is to be promoted hears from a primary that lives: what it takes for dead is not.
+    blocking(|| {
+        assert!(as_app(&pair.primary, "shop", "INSERT INTO orders DEFAULT VALUES").0);
+        pair.standby.sql("SELECT pg_sleep(0.1)")
+    });
+    let preview = run.preview(SECOND).await;
+    let upstream = condition(&preview, "upstream");
+    assert_eq!(
+        (upstream.held, upstream.class, upstream.consent.as_str()),
+        (Held::Fails, Class::Risk, "the primary lives"),
+        "{upstream:?}"
+    );
+    assert!(upstream.why.as_str().starts_with("it streams from 127.0.0.1, and heard from there"), "{upstream:?}");
+    blocking(|| pair.primary.stop("immediate"));
+    let preview = run.preview(SECOND).await;
+    assert_eq!(condition(&preview, "upstream").held, Held::Holds);
+    drop(replica);
+}
+
+/// The same lines with a command for each site.
+fn for_each(pair: &PgPair) -> String {
+    let (east, west) = (stop_lines(&pair.primary), stop_lines(&pair.standby));
+    let of = |lines: &str, key: &str| {
+        let line = lines.lines().find(|l| l.starts_with(key)).unwrap();
+        line.split_once(" = ").unwrap().1.to_owned()
+    };
+    let each = |key| format!("{key} = {{ east = {}, west = {} }}", of(&east, key), of(&west, key));
+    format!("{}\n{}\ndeadline = \"40s\"", each("stop"), each("check"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_written_for_a_run_from_home_do_nothing_in_the_other_direction() {
+    let pair = pair().await;
+    let (east, west) = (pair.primary.url("lifeboat"), pair.standby.url("lifeboat"));
+    let rejoin = "basebackup = [\"sh\", \"-c\", \"exit 1\"]\ndeadline = \"40s\"";
+    let away = |steps: &[(&str, &str, &str)]| {
+        Run::open(&plan(&east, &west, "", steps), RunbookKind::Switchover, "west", "east")
+    };
+    for (kind, lines) in [("postgres-fence", stop_lines(&pair.primary)), ("postgres-rejoin", rejoin.to_owned())] {
+        let run = away(&[(kind, "old-active", &lines)]);
+        let preview = run.preview(FIRST).await;
+        let own = condition(&preview, "own-commands");
+        assert_eq!((own.held, own.class), (Held::Fails, Class::Identity), "{kind}: {own:?}");
+        assert!(own.why.as_str().contains("a run from east, and this one goes from west to east"), "{own:?}");
+        assert!(run.approve(FIRST).await.is_err(), "{kind}");
+    }
+    // With one for each site it is clear which is meant, in both directions.
+    let lines = for_each(&pair);
+    let preview = away(&[("postgres-fence", "old-active", &lines)]).preview(FIRST).await;
+    assert!(preview.conditions.iter().all(|c| c.id != "own-commands"), "{preview:?}");
+    assert!(preview.actions[0].as_str().contains(pair.standby.data.to_str().unwrap()), "{preview:?}");
+    let ended = fenced_by(&pair, &lines).succeeds(FIRST).await;
+    assert_eq!(ended.seen.left.fence.unwrap().strength, Strength::Proven);
+    assert!(pair.primary.pid().is_none() && pair.standby.pid().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standbys_data_directory_is_never_taken_for_the_old_primarys() {
+    let pair = pair().await;
+    // Its system identifier is the primary's.
+    let run = fenced_by(&pair, &stop_lines(&pair.standby));
+    for frozen in [false, true] {
+        if frozen {
+            blocking(|| pair.primary.signal("STOP"));
+        }
+        let preview = run.preview(FIRST).await;
+        let same = condition(&preview, "data-directory");
+        assert_eq!((same.held, same.class), (Held::Fails, Class::Identity), "frozen {frozen}: {same:?}");
+        assert!(run.approve(FIRST).await.is_err(), "frozen {frozen}");
+    }
+    blocking(|| pair.primary.signal("CONT"));
+    // It was shut down as a standby: that says nothing of the primary, which hangs.
+    blocking(|| {
+        pair.standby.stop("fast");
+        pair.primary.signal("STOP");
+    });
+    let preview = run.preview(FIRST).await;
+    assert_eq!(preview.already, Held::Fails, "{preview:?}");
+    assert!(preview.left.fence.is_none());
+    blocking(|| pair.primary.signal("CONT"));
     assert!(pair.primary.pid().is_some());
 }
 

@@ -113,3 +113,19 @@ async fn a_standby_of_which_nobody_can_say_whose_it_is_is_promoted_by_its_number
     let run = run_of(&pair, &[(PROMOTE.0, PROMOTE.1, &named)]);
     assert_eq!(condition(&run.preview(FIRST).await, "cluster").held, Held::Holds);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_sessions_would_be_read_only_is_promoted_by_these_words_alone() {
+    let pair = pair().await;
+    let run = run_of(&pair, &[PROMOTE]);
+    assert_eq!(condition(&run.preview(FIRST).await, "read-only").held, Held::Holds);
+    blocking(|| {
+        pair.standby.conf("default_transaction_read_only = on\n");
+        pair.standby.reload();
+        let set = || pair.standby.sql("SHOW default_transaction_read_only") == "on";
+        super::pg::until("the setting is read", set);
+    });
+    let preview = run.preview(FIRST).await;
+    let writable = condition(&preview, "read-only");
+    assert_eq!((writable.held, writable.class, writable.consent.as_str()), (Held::Fails, Class::Risk, "read only"));
+}

@@ -242,7 +242,10 @@ async fn a_standby_of_another_cluster_is_never_promoted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_hangs_is_no_promotion_yet() {
     let pair = pair().await;
+    // The role that looks does not wait; applications do.
+    on(&pair.primary, "ALTER ROLE lifeboat SET synchronous_commit = off");
     blocking(|| {
+        pair.in_step();
         pair.standby.conf("synchronous_standby_names = 'nobody'\n");
         pair.standby.reload();
         until("the setting is read", || pair.standby.sql("SHOW synchronous_standby_names") == "nobody");

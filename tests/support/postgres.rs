@@ -357,6 +357,17 @@ impl PgPair {
         self.in_step();
     }
 
+    /// Another standby that streams from the primary, without a slot.
+    pub fn another_standby(&self) -> Server {
+        let other = self.primary.sibling("another");
+        let mut c = program("pg_basebackup");
+        c.args(["-h", "127.0.0.1", "-U", "postgres", "-p", &self.primary.port.to_string(), "-D"]).arg(&other.data);
+        run(c.args(["-R", "-X", "stream", "-c", "fast"]));
+        other.conf(&format!("port = {}\ncluster_name = 'another'\n", other.port));
+        other.start();
+        other
+    }
+
     /// Waits until the standby streams and has replayed everything.
     pub fn in_step(&self) {
         until("the standby streams and has replayed all", || {

@@ -1,5 +1,7 @@
 //! The options of the steps that act on PostgreSQL.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +16,39 @@ pub struct AppLogin {
     /// Where its password is.
     pub password: Option<SecretRef>,
 }
+
+/// What differs from site to site: said once, for a run from the plan's home (a failback: to it), or as a table with one for
+/// each site. A run in the other direction does not act by what was said once: that would be done at the wrong site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "one, or a table with one for each site: { SITE = ... }")]
+pub enum PerSite<T> {
+    /// Said once.
+    Once(T),
+    /// One for each site.
+    Each(BTreeMap<String, T>),
+}
+
+impl<T> PerSite<T> {
+    /// That of this site; `None` where only others have one.
+    #[must_use]
+    pub fn at(&self, site: &str) -> Option<&T> {
+        match self {
+            Self::Once(one) => Some(one),
+            Self::Each(all) => all.get(site),
+        }
+    }
+
+    /// All of them, with the site where they name it.
+    pub fn all(&self) -> Vec<(Option<&str>, &T)> {
+        match self {
+            Self::Once(one) => vec![(None, one)],
+            Self::Each(all) => all.iter().map(|(site, one)| (Some(site.as_str()), one)).collect(),
+        }
+    }
+}
+
+/// A command and its arguments. No shell.
+pub type Argv = Vec<String>;
 
 /// How application roles are turned away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -35,14 +70,14 @@ pub enum BlockBy {
 #[serde(deny_unknown_fields)]
 pub struct FenceOptions {
     /// The command that stops the server, and its arguments. No shell.
-    pub stop: Option<Vec<String>>,
+    pub stop: Option<PerSite<Argv>>,
     /// The command that says whether it is stopped: `pg_controldata`, whose words are read (with it, a loss of nothing can
     /// be proven), or one whose exit code says it.
-    pub check: Option<Vec<String>>,
+    pub check: Option<PerSite<Argv>>,
     /// The exit code of `check` that means stopped; else 3, as of `systemctl is-active` and `pg_ctl status`.
     pub stopped: Option<i32>,
     /// The host to run both on. Without: this machine.
-    pub ssh: Option<Ssh>,
+    pub ssh: Option<PerSite<Ssh>>,
     /// The application roles to turn away.
     #[serde(default)]
     pub app_roles: Vec<String>,
@@ -58,9 +93,9 @@ pub struct FenceOptions {
 #[serde(deny_unknown_fields)]
 pub struct UnfenceOptions {
     /// For a server that the fence stopped: the command that starts it, and its arguments. No shell.
-    pub start: Option<Vec<String>>,
+    pub start: Option<PerSite<Argv>>,
     /// The host to run it on. Without: this machine.
-    pub ssh: Option<Ssh>,
+    pub ssh: Option<PerSite<Ssh>>,
     /// The login of an application role, to see it let in.
     pub app: Option<AppLogin>,
 }
@@ -106,11 +141,11 @@ pub struct SqlCheckStepOptions {
 pub struct RejoinOptions {
     /// A command that ends in `pg_rewind` and a start: what both servers share stays. Before version 16 it begins with a
     /// `CHECKPOINT` at the new primary, or `pg_rewind` may not see that it was promoted and do nothing.
-    pub rewind: Option<Vec<String>>,
+    pub rewind: Option<PerSite<Argv>>,
     /// A command that makes the standby anew, from a base backup.
-    pub basebackup: Option<Vec<String>>,
+    pub basebackup: Option<PerSite<Argv>>,
     /// The host to run it on. Without: this machine.
-    pub ssh: Option<Ssh>,
+    pub ssh: Option<PerSite<Ssh>>,
 }
 
 /// Options of a `sequences-advance` step.
@@ -151,7 +186,7 @@ pub struct RestoreOptions {
     pub command: Vec<String>,
     /// What its environment holds beside PATH, HOME and the like: texts, or where secrets are (`PGPASSWORD`).
     #[serde(default)]
-    pub environment: std::collections::BTreeMap<String, crate::plan::EnvValue>,
+    pub environment: BTreeMap<String, crate::plan::EnvValue>,
     /// The host to run it on. Without: this machine.
     pub ssh: Option<Ssh>,
     /// What may be in the database before.
@@ -167,7 +202,7 @@ pub const FILE: &str = "{file}";
 /// A program without environment.
 #[must_use]
 pub fn program(argv: &[String], ssh: Option<&Ssh>) -> Program {
-    Program { argv: argv.to_vec(), environment: std::collections::BTreeMap::new(), ssh: ssh.cloned(), nice: false }
+    Program { argv: argv.to_vec(), environment: BTreeMap::new(), ssh: ssh.cloned(), nice: false }
 }
 
 /// What is wrong with a step's command, and what would be right.

@@ -1,5 +1,7 @@
 //! What a step re-reads of a server before and after it acts, and what its control file says.
 
+use std::time::Duration;
+
 use super::{Table, malformed, one};
 use crate::plan::{Bytes, Lsn};
 use crate::readiness::Gap;
@@ -76,6 +78,10 @@ pub struct Promotable {
     pub may_log_in: Option<bool>,
     /// Whether it may execute `pg_promote`.
     pub may_promote: bool,
+    /// Whom it streams from now (`pg_stat_wal_receiver.sender_host`), and how long ago it heard from there.
+    pub upstream: Option<(String, Duration)>,
+    /// Whether its sessions are read-only unless they say otherwise.
+    pub read_only: bool,
 }
 
 /// The question that [`promotable`] reads: one row. `role` is the role that acts, quoted as a text.
@@ -90,7 +96,10 @@ pub fn promotable_question(role: &str, version: i64) -> String {
         "SELECT CASE WHEN pg_is_in_recovery() THEN {pause} END, current_setting('synchronous_standby_names'), \
          (SELECT string_agg(application_name, chr(10)) FROM pg_stat_replication WHERE state = 'streaming'), \
          (SELECT rolcanlogin FROM pg_roles WHERE rolname = {role}), \
-         (SELECT has_function_privilege(oid, 'pg_promote(boolean, integer)', 'execute') FROM pg_roles WHERE rolname = {role})"
+         (SELECT has_function_privilege(oid, 'pg_promote(boolean, integer)', 'execute') FROM pg_roles WHERE rolname = {role}), \
+         (SELECT coalesce(sender_host, 'its primary') FROM pg_stat_wal_receiver WHERE status = 'streaming'), \
+         (SELECT extract(epoch FROM clock_timestamp() - last_msg_receipt_time) FROM pg_stat_wal_receiver \
+          WHERE status = 'streaming'), current_setting('default_transaction_read_only')"
     )
 }
 
@@ -106,7 +115,15 @@ pub fn promotable(table: &Table) -> Result<Promotable, Gap> {
         standbys: cells.text(2)?.unwrap_or_default().lines().map(str::to_owned).collect(),
         may_log_in: cells.bool(3)?,
         may_promote: cells.bool(4)?.unwrap_or(false),
+        upstream: cells.text(5)?.map(str::to_owned).zip(heard(cells.text(6)?)),
+        read_only: cells.text(7)? == Some("on"),
     })
+}
+
+/// Seconds as PostgreSQL writes them; a clock that was set back makes them negative.
+fn heard(seconds: Option<&str>) -> Option<Duration> {
+    let seconds: f64 = seconds?.parse().ok()?;
+    Duration::try_from_secs_f64(seconds.max(0.0)).ok()
 }
 
 /// Whether commits would wait for standbys that are not there: how many they wait for, and how many of the named stream
@@ -140,10 +157,17 @@ pub struct Control {
 }
 
 impl Control {
-    /// Whether it was shut down in good order: then its last record is that checkpoint.
+    /// Whether a primary was shut down in good order: then its last record is that checkpoint. A standby that was says so in
+    /// other words, and nothing of its primary.
     #[must_use]
     pub fn is_shut_down(&self) -> bool {
-        self.state == "shut down" || self.state == "shut down in recovery"
+        self.state == "shut down"
+    }
+
+    /// Whether it is a standby's.
+    #[must_use]
+    pub fn is_standbys(&self) -> bool {
+        matches!(self.state.as_str(), "shut down in recovery" | "in archive recovery")
     }
 
     /// How much of its log a standby lacks that holds the log up to `held`: nothing, once it holds more than where the
@@ -217,9 +241,11 @@ mod tests {
 
     #[test]
     fn what_a_promotion_needs() {
-        let read = promotable(&row(&["not paused", "", "a\nb", "t", "f"])).unwrap();
+        let read = promotable(&row(&["not paused", "", "a\nb", "t", "f", "db.east", "1.5", "off"])).unwrap();
         assert_eq!(read.standbys, ["a", "b"]);
+        assert_eq!(read.upstream, Some(("db.east".to_owned(), Duration::from_millis(1_500))));
+        assert!(!read.read_only);
         assert_eq!((read.may_log_in, read.may_promote), (Some(true), false));
-        assert_eq!(promotable(&row(&["-", "x", "-", "-", "-"])).unwrap().may_log_in, None);
+        assert_eq!(promotable(&row(&["-", "x", "-", "-", "-", "-", "-", "on"])).unwrap().may_log_in, None);
     }
 }

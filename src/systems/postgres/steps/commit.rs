@@ -18,6 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How long it may take to call a commit off.
 const CALL_OFF: Duration = Duration::from_secs(1);
 
+/// An application's commit waits, whatever the role was told that looks (`ALTER ROLE ... SET synchronous_commit`): for this
+/// transaction alone, which is the message's own.
+const WAITS: &str = "SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') \
+     WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true)";
 /// The statement.
 pub(super) const STATEMENT: &str = "SELECT pg_logical_emit_message(true, 'lifeboat', 'does a commit come back?')";
 
@@ -29,7 +33,7 @@ pub(super) async fn commit(session: &mut Session, deadline: Instant) -> (Held, S
         return (Held::Unknown, "no time is left to try a commit".to_owned());
     }
     let until = deadline.checked_sub(CALL_OFF).unwrap_or(deadline).min(began + PATIENCE);
-    match session.send(STATEMENT, until).await {
+    match session.send(&format!("{WAITS}; {STATEMENT}"), until).await {
         Sent::Done(_, None) => (Held::Holds, format!("a commit came back after {} ms", began.elapsed().as_millis())),
         // The wait for a standby was cut short, and only this warning tells.
         Sent::Done(_, Some(warning)) => (Held::Unknown, format!("a commit came back with a warning: {warning}")),

@@ -34,6 +34,14 @@ impl Check {
         }
     }
 
+    /// Whether it was a standby's data directory that was looked at: no primary's, however equal their system identifiers are.
+    pub(super) fn is_standbys(&self) -> bool {
+        match self {
+            Self::Stopped(control, _) | Self::Unknown(control, _) => control.as_ref().is_some_and(Control::is_standbys),
+            Self::Runs(_) => false,
+        }
+    }
+
     /// The same, held against the cluster that is meant: the control file of another one proves nothing, and neither does one
     /// that nobody can compare.
     pub(super) fn of(self, meant: Option<&str>) -> Self {
@@ -200,6 +208,11 @@ mod tests {
         };
         assert!(matches!(of(0, &text("shut down")), Check::Stopped(Some(_), _)));
         assert!(matches!(of(0, &text("in production")), Check::Unknown(Some(_), _)));
+        for state in ["shut down in recovery", "in archive recovery"] {
+            let standbys = of(0, &text(state));
+            assert!(matches!(standbys, Check::Unknown(Some(_), _)) && standbys.is_standbys(), "{state}");
+        }
+        assert!(!of(0, &text("shut down")).is_standbys() && !of(0, &text("in production")).is_standbys());
         let gap = read(Err(Reason::TimedOut.into()), &program(&[], None), 3);
         assert!(matches!(gap, Check::Unknown(None, _)));
     }

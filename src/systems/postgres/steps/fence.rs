@@ -19,7 +19,7 @@ use super::{
     about, acted, acting, direct, ids, intended, keys, left_by, mark, opened, other, patient, physical, place,
     probe_options,
 };
-use super::{sound, stranger, traits};
+use super::{command, command_faults, own_commands, said_once, sound, stranger, traits};
 use crate::clock;
 use crate::plan::{Bytes, Lsn, Now, Program, SafeText, Span};
 use crate::readiness::{Gap, Reason};
@@ -29,7 +29,7 @@ use crate::runbook::{
     StepRole, Strength, Yield,
 };
 use crate::systems::postgres::options::PostgresOptions;
-use crate::systems::postgres::options::steps::{FenceOptions, command_fault, plain_role, program, quoted_name};
+use crate::systems::postgres::options::steps::{Argv, FenceOptions, PerSite, plain_role, quoted_name};
 use crate::systems::{Executing, Executor, Fault, Guarding, Scene, StepContext, StepTraits};
 
 /// The condition that it reaches what it fences.
@@ -52,14 +52,8 @@ pub(super) fn read(context: &StepContext<'_>, value: &Value) -> Result<StepTrait
             acting(probe, &mut faults);
         }
     }
-    for (key, argv) in [("stop", &options.stop), ("check", &options.check)] {
-        if let Some((what, right)) = argv.as_ref().and_then(|argv| command_fault(argv)) {
-            faults.push(Fault::new(&[key], &what, right));
-        }
-    }
-    if let Some(Err(e)) = options.ssh.as_ref().map(crate::plan::Ssh::check) {
-        faults.push(Fault::new(&["ssh"], &e.to_string(), e.right()));
-    }
+    let commands = [("stop", &options.stop), ("check", &options.check)];
+    command_faults(context, &commands, &options.ssh, &mut faults);
     if options.ssh.is_some() && options.stop.is_none() {
         let right = "stop = [...], or leave it out: SQL does not go over ssh";
         faults.push(Fault::new(&["ssh"], "nothing is run there", right));
@@ -95,14 +89,20 @@ pub(super) fn read(context: &StepContext<'_>, value: &Value) -> Result<StepTrait
 /// Opens a step's executor.
 pub(super) fn open(scene: &Scene, ix: StepIx) -> Result<Box<dyn Executor>, Fault> {
     let (place, probe) = place(scene, ix)?;
-    let options = opened(scene, ix, "the keys of a postgres-fence step")?;
-    Ok(Box::new(Fence { place, probe, options, ix, job: Job::default(), up: None, others: false, left: None }))
+    let options: FenceOptions = opened(scene, ix, "the keys of a postgres-fence step")?;
+    let of = |key, argv: &Option<PerSite<Argv>>| command(&place.site, key, argv.as_ref(), options.ssh.as_ref());
+    let (stop, check) = (of("stop", &options.stop)?, of("check", &options.check)?);
+    let job = Job::default();
+    Ok(Box::new(Fence { place, probe, options, stop, check, ix, job, up: None, others: false, left: None }))
 }
 
 struct Fence {
     place: Place,
     probe: PostgresOptions,
     options: FenceOptions,
+    /// The command that stops it, and the one that says whether it is stopped.
+    stop: Option<Program>,
+    check: Option<Program>,
     ix: StepIx,
     /// What stops it.
     job: Job,
@@ -145,8 +145,7 @@ impl Executor for Fence {
         let mut out = vec![format!("# {} must take no writes any more:", self.place.server())];
         match self.how() {
             How::Stop => {
-                let both = [&self.options.stop, &self.options.check];
-                out.extend(both.into_iter().filter_map(|argv| self.program(argv.as_ref())).map(|p| control::words(&p)));
+                out.extend([&self.stop, &self.check].into_iter().flatten().map(control::words));
             }
             How::Block => {
                 let act = self.probe.act_as.as_ref().map(|a| a.user.as_str());
@@ -170,20 +169,16 @@ impl Executor for Fence {
 
 impl Fence {
     const fn how(&self) -> How {
-        match &self.options.stop {
+        match &self.stop {
             Some(_) => How::Stop,
             None if self.options.app_roles.is_empty() => How::Assume,
             None => How::Block,
         }
     }
 
-    fn program(&self, argv: Option<&Vec<String>>) -> Option<Program> {
-        argv.map(|argv| program(argv, self.options.ssh.as_ref()))
-    }
-
     fn actions(&self) -> Vec<SafeText> {
         let lines = match self.how() {
-            How::Stop => self.program(self.options.stop.as_ref()).iter().map(control::words).collect(),
+            How::Stop => self.stop.iter().map(control::words).collect(),
             How::Block => {
                 let user = self.probe.act_as.as_ref().map_or("", |a| a.user.as_str());
                 let by = format!("-- as {} at {}", quoted_name(user), self.place.server());
@@ -199,8 +194,7 @@ impl Fence {
     }
 
     async fn checked(&self, scene: &Scene, deadline: Instant) -> Option<Check> {
-        let check = self.program(self.options.check.as_ref())?;
-        Some(control::check(&scene.net, &check, self.stopped_by(), deadline).await)
+        Some(control::check(&scene.net, self.check.as_ref()?, self.stopped_by(), deadline).await)
     }
 
     /// What a target that does not answer is known by: that it does not. Where it answers again, look again.
@@ -230,24 +224,34 @@ impl Fence {
         // What the standby is a copy of is what is to be fenced.
         let standby = candidate.as_ref().and_then(|c| c.as_ref().ok()).map(|c| c.seen.system.clone());
         let meant = mine.as_ref().ok().map(|(known, _)| known.seen.system.clone()).or(standby);
-        let same =
-            check.as_ref().and_then(Check::system).zip(meant.as_deref()).map(|(read, meant)| same(read, meant, now));
+        let read = check.as_ref().and_then(|c| Some((c, c.system()?))).zip(meant.as_deref());
+        // A server that answers as a standby may be the one whose data directory it is.
+        let primary = mine.as_ref().map_or(true, |(known, _)| !known.seen.recovery);
+        let same = read.map(|((check, read), meant)| same(read, meant, primary && check.is_standbys(), now));
         let check = check.map(|c| c.of(meant.as_deref()));
         let mut conditions = Vec::new();
         let mut left = Yield::default();
         let mut already = Held::Fails;
         let mut remain = self.others;
+        let once = said_once(&[&self.options.stop, &self.options.check], self.options.ssh.as_ref());
+        conditions.extend(own_commands(scene, self.ix, &self.place, once, now));
         conditions.extend(same);
         let (identity, role) = match &mine {
             Ok((known, roles)) => {
-                conditions.push(reachable(Held::Holds, &known.seen.words(), now));
                 let distinct = candidate.as_ref().map(|other| distinct(known, other.as_ref(), now));
                 let is_other = distinct.as_ref().is_none_or(|c| c.held == Held::Holds);
                 conditions.extend(distinct);
                 conditions.extend(self.of_known(known, roles.as_ref(), now));
-                if known.seen.recovery && is_other {
-                    already = Held::Holds;
-                    left.fence = Some(fence(Strength::Proven, &format!("in recovery: {}", known.seen.words())));
+                let leads = candidate.as_ref().is_some_and(|c| c.as_ref().is_ok_and(|c| !c.seen.recovery));
+                match known.seen.recovery {
+                    false => conditions.push(reachable(Held::Holds, &known.seen.words(), now)),
+                    // The one that takes over is the primary, and this one its standby.
+                    true if is_other && leads => {
+                        conditions.push(reachable(Held::Holds, &known.seen.words(), now));
+                        already = Held::Holds;
+                        left.fence = Some(fence(Strength::Proven, &format!("in recovery: {}", known.seen.words())));
+                    }
+                    true => conditions.push(reachable(Held::Unknown, &elsewhere(known), now)),
                 }
                 let others = roles.as_ref().map_or(&[][..], |r| &r.others);
                 remain = !others.is_empty();
@@ -305,17 +309,21 @@ impl Fence {
         })
     }
 
-    /// What it means that a server in recovery answers where the old primary was: it was demoted, unless the address leads to
-    /// the server that takes over.
-    async fn demoted(&self, scene: &Scene, known: &Known, deadline: Instant) -> (Held, String) {
+    /// What it means that a server in recovery answers where the old primary was. That was demoted where the server that takes
+    /// over is the primary, and another one. Else it may be any standby, to which the address was moved, and the primary lives
+    /// where nobody looks.
+    async fn demoted(&self, scene: &Scene, known: &Known, deadline: Instant) -> (Held, Strength, String) {
         let words = known.seen.words();
-        match self.candidate(scene, deadline).await {
-            Some(other) => {
-                let distinct = distinct(known, other.as_ref(), clock::now());
-                let held = if distinct.held == Held::Holds { Held::Holds } else { Held::Unknown };
-                (held, if held == Held::Holds { words } else { format!("{words}; {}", distinct.why) })
-            }
-            None => (Held::Holds, words),
+        let other = self.candidate(scene, deadline).await;
+        let distinct = other.as_ref().map(|other| distinct(known, other.as_ref(), clock::now()));
+        if let Some(wrong) = distinct.filter(|d| d.held != Held::Holds) {
+            return (Held::Unknown, Strength::Proven, format!("{words}; {}", wrong.why));
+        }
+        let leads = other.is_some_and(|other| other.is_ok_and(|other| !other.seen.recovery));
+        match (leads, self.may_assume(scene)) {
+            (true, _) => (Held::Holds, Strength::Proven, words),
+            (false, true) => (Held::Holds, Strength::Assumed, elsewhere(known)),
+            (false, false) => (Held::Unknown, Strength::Assumed, elsewhere(known)),
         }
     }
 
@@ -385,8 +393,9 @@ impl Fence {
         if let Ok(known) = &known {
             left.facts.push(SafeText::new(&format!("before: {}", known.seen.words())));
         }
+        let demoted = known.as_ref().is_ok_and(|k| k.seen.recovery);
         let ended = match self.how() {
-            How::Stop => match (self.program(self.options.stop.as_ref()), self.elsewhere(scene, deadline).await) {
+            How::Stop => match (self.stop.clone(), self.elsewhere(scene, demoted, deadline).await) {
                 (Some(_), Some(why)) => Err(not_sent(&why)),
                 (Some(stop), None) => self.job.act(scene, &stop, deadline).await,
                 (None, _) => Err(not_sent("no command stops it")),
@@ -408,9 +417,12 @@ impl Fence {
     }
 
     /// Why the commands of this step are another cluster's, where its check shows that.
-    async fn elsewhere(&self, scene: &Scene, deadline: Instant) -> Option<String> {
+    async fn elsewhere(&self, scene: &Scene, demoted: bool, deadline: Instant) -> Option<String> {
         let check = self.checked(scene, deadline.min(Instant::now() + SOON)).await?;
         let (read, meant) = (check.system()?, self.meant(scene, deadline).await?);
+        if check.is_standbys() && !demoted {
+            return Some("its check reads a standby's data directory, and so is not the old primary's".to_owned());
+        }
         (read != meant).then(|| format!("its check reads the data directory of the cluster {read}, not of {meant}"))
     }
 
@@ -433,14 +445,21 @@ impl Fence {
 
     async fn see(&mut self, scene: &Scene, deadline: Instant) -> Observation {
         let (known, mut check) = future::join(self.answers(scene, deadline), self.checked(scene, deadline)).await;
-        if known.is_err() && check.as_ref().is_some_and(|c| c.system().is_some()) {
-            let meant = self.meant(scene, deadline).await;
+        if check.as_ref().is_some_and(|c| c.system().is_some()) {
+            let meant = match &known {
+                Ok(known) => Some(known.seen.system.clone()),
+                Err(_) => self.meant(scene, deadline).await,
+            };
             check = check.map(|c| c.of(meant.as_deref()));
         }
         let (held, strength, why, control) = match (&known, &check) {
+            // Whoever answers there instead.
+            (Ok(known), Some(Check::Stopped(control, words))) if known.seen.recovery => {
+                (Held::Holds, Strength::Proven, format!("{words}; {}", known.seen.words()), control.clone())
+            }
             (Ok(known), _) if known.seen.recovery => {
-                let (held, why) = self.demoted(scene, known, deadline).await;
-                (held, Strength::Proven, why, None)
+                let (held, strength, why) = self.demoted(scene, known, deadline).await;
+                (held, strength, why, None)
             }
             (Ok(_), _) if matches!(self.how(), How::Block) => {
                 let app = self.options.app.as_ref().map(|a| (a.user.as_str(), a.password.as_ref()));
@@ -509,7 +528,7 @@ impl Fence {
         gap: &Gap,
         more: &str,
     ) -> (Held, Strength, String, Option<crate::systems::postgres::parse::server::Control>) {
-        let stops = self.options.stop.is_some() && self.options.check.is_none();
+        let stops = self.stop.is_some() && self.check.is_none();
         let returned = matches!(acted(scene, self.ix), Some(Acted::Returned { said, .. }) if said.as_str().contains("exit code 0"));
         let why = format!("{gap}{more}");
         match gap.reason {
@@ -581,11 +600,21 @@ fn distinct(known: &Known, candidate: Result<&Known, &Gap>, now: Now) -> Conditi
     Condition::new(ids::DISTINCT, Class::Identity, what, held, &why, now)
 }
 
-/// That its check looks at the cluster that is meant: what stops it then does, too.
-fn same(read: &str, meant: &str, now: Now) -> Condition {
-    let what = "its check reads the data directory of this cluster";
-    let why = if read == meant { read.to_owned() } else { format!("that is of the cluster {read}, not of {meant}") };
-    Condition::new("data-directory", Class::Identity, what, Held::of(read == meant), &why, now)
+/// That its check looks at the server that is meant: what stops it then does, too. Every standby has its primary's system
+/// identifier, and a control file of its own words.
+fn same(read: &str, meant: &str, standbys: bool, now: Now) -> Condition {
+    let what = "its check reads the old primary's data directory";
+    let (held, why) = match (read == meant, standbys) {
+        (false, _) => (Held::Fails, format!("that is of the cluster {read}, not of {meant}")),
+        (true, true) => (Held::Fails, "that is a standby's: what stops it would stop that one".to_owned()),
+        (true, false) => (Held::Holds, format!("of the cluster {read}, and no standby's")),
+    };
+    Condition::new("data-directory", Class::Identity, what, held, &why, now)
+}
+
+/// What is told of a standby at the old primary's address.
+fn elsewhere(known: &Known) -> String {
+    format!("a standby answers there ({}): where the primary is, it does not say", known.seen.words())
 }
 
 fn reachable(held: Held, why: &str, now: Now) -> Condition {

@@ -26,14 +26,15 @@ use tokio::time::Instant;
 
 use self::place::{Known, Place};
 use super::options::steps::{
-    ClientsOptions, DetachOptions, FenceOptions, PromoteOptions, RejoinOptions, RestoreOptions, SequencesOptions,
-    SqlCheckStepOptions, UnfenceOptions,
+    Argv, ClientsOptions, DetachOptions, FenceOptions, PerSite, PromoteOptions, RejoinOptions, RestoreOptions,
+    SequencesOptions, SqlCheckStepOptions, UnfenceOptions, command_fault, program,
 };
 use super::options::{ActAs, Mode, PostgresOptions};
-use crate::plan::{SafeText, SiteId, Span};
+use crate::plan::{Now, Program, SafeText, SiteId, Span, Ssh};
 use crate::readiness::Gap;
 use crate::runbook::{
-    Acted, Class, Condition, Danger, Held, Identity, Preview, RetrySafety, StepIx, StepRole, Verified, Yield,
+    Acted, Class, Condition, Danger, Held, Identity, On, Preview, RetrySafety, RunbookKind, StepIx, StepRole, Verified,
+    Yield,
 };
 use crate::systems::{Fault, Scene, StepContext, StepKind, StepTraits, unreadable};
 
@@ -179,6 +180,83 @@ fn logical(options: &PostgresOptions, faults: &mut Vec<Fault>) {
     if options.mode != Mode::Logical {
         let right = "a probe with mode = \"logical\"";
         faults.push(Fault::new(&["probe"], "its probe's database is no logical subscriber", right));
+    }
+}
+
+/// What is wrong with the commands of a step, and with where they are run: each key with its value.
+fn command_faults(
+    context: &StepContext<'_>,
+    commands: &[(&'static str, &Option<PerSite<Argv>>)],
+    ssh: &Option<PerSite<Ssh>>,
+    faults: &mut Vec<Fault>,
+) {
+    let mut wrong = |key: &'static str, site: Option<&str>, what: &str, right: &str| {
+        let path: Vec<&str> = [key].into_iter().chain(site).collect();
+        faults.push(Fault::new(&path, what, right));
+    };
+    let known = |site: Option<&str>| site.is_none_or(|s| context.sites.iter().any(|k| k.as_str() == s));
+    let sites = || context.sites.iter().map(SiteId::as_str).collect::<Vec<_>>().join(", ");
+    for (key, argv) in commands.iter().filter_map(|(key, argv)| Some((*key, argv.as_ref()?))) {
+        for (site, argv) in argv.all() {
+            if !known(site) {
+                wrong(key, site, "no site of the plan", &sites());
+            } else if let Some((what, right)) = command_fault(argv) {
+                wrong(key, site, &what, right);
+            }
+        }
+    }
+    for (site, ssh) in ssh.iter().flat_map(PerSite::all) {
+        if !known(site) {
+            wrong("ssh", site, "no site of the plan", &sites());
+        } else if let Err(e) = ssh.check() {
+            wrong("ssh", site, &e.to_string(), e.right());
+        }
+    }
+}
+
+/// What a step's key names for its site, as a program; `None` where the step has no such key.
+fn command(
+    site: &SiteId,
+    key: &str,
+    argv: Option<&PerSite<Argv>>,
+    ssh: Option<&PerSite<Ssh>>,
+) -> Result<Option<Program>, Fault> {
+    let missing =
+        |key: &str| Fault::new(&[key], &format!("nothing for {site}"), "one for each site that it may act on");
+    let Some(argv) = argv else { return Ok(None) };
+    let argv = argv.at(site.as_str()).ok_or_else(|| missing(key))?;
+    let ssh = ssh.map(|ssh| ssh.at(site.as_str()).ok_or_else(|| missing("ssh"))).transpose()?;
+    Ok(Some(program(argv, ssh)))
+}
+
+/// Whether a step's commands are those of the site that it acts on. What was said once was said for a run from home, or of a
+/// failback for one to it; by the same words a run in the other direction would act on the wrong site.
+fn own_commands(scene: &Scene, ix: StepIx, place: &Place, once: bool, now: Now) -> Option<Condition> {
+    let (opened, home) = (&scene.state.opened, &scene.plan.home);
+    let fixed = matches!(scene.step(ix)?.on, Some(On::Site(_)));
+    let (RunbookKind::Failover | RunbookKind::Switchover | RunbookKind::Drill | RunbookKind::Failback) = opened.kind;
+    let back = opened.kind == RunbookKind::Failback;
+    let as_written = if back { opened.to == *home } else { opened.from == *home };
+    if !once || fixed || as_written {
+        return None;
+    }
+    let what = format!("its commands are those of {}", place.site);
+    let (from, to) = (&opened.from, &opened.to);
+    let direction = if back { "a run to" } else { "a run from" };
+    let why = format!(
+        "they were written for {direction} {home}, and this one goes from {from} to {to}: give each site its own, \
+         ssh = {{ {from} = \"...\", {to} = \"...\" }}, or the commands likewise"
+    );
+    Some(Condition::new("own-commands", Class::Identity, &what, Held::Fails, &why, now))
+}
+
+/// Whether a step's commands were said once, and not for each site: by the host that they run on, where that is another one,
+/// else by their own words.
+fn said_once(commands: &[&Option<PerSite<Argv>>], ssh: Option<&PerSite<Ssh>>) -> bool {
+    match ssh {
+        Some(PerSite::Each(_)) => false,
+        Some(PerSite::Once(_)) => true,
+        None => commands.iter().any(|argv| matches!(argv, Some(PerSite::Once(_)))),
     }
 }
 

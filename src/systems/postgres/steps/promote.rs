@@ -179,8 +179,11 @@ impl Promote {
             self.privilege(promotable, now),
             paused(promotable, now),
             sync,
+            writable(promotable, now),
             self.received(scene, known, old, now),
         ];
+        let conditions: Vec<Condition> =
+            conditions.into_iter().chain(self.hears(scene, (known, promotable), old, now)).collect();
         let is_target = conditions.iter().all(|c| c.class != Class::Identity || c.held == Held::Holds);
         let facts = vec![SafeText::new(&format!("{}: {}", self.place.server(), known.seen.words()))];
         Preview {
@@ -225,6 +228,44 @@ impl Promote {
             }
             Some(Strength::Proven | Strength::Assumed) | None => of(Held::Fails, &format!("{why}: stop it first")),
         }
+    }
+
+    /// Whether the old primary lives, as the standby itself proves by what it goes on receiving: from here it may be out of
+    /// reach alone. A blocked one does live.
+    fn hears(
+        &self,
+        scene: &Scene,
+        (known, promotable): (&Known, &Promotable),
+        old: &Old,
+        now: Now,
+    ) -> Option<Condition> {
+        let state = &scene.state;
+        // What is seen itself is judged by that.
+        if matches!(old, Old::Known(old) if !old.seen.recovery) {
+            return None;
+        }
+        if !state.opened.kind.is_real() || fence_to_come(scene, self.ix) || !known.seen.recovery {
+            return None;
+        }
+        if state.fence_strength() == Some(Strength::Blocked) {
+            return None;
+        }
+        let what = "it has heard nothing of the old primary since";
+        let of = |held, why: &str| {
+            Condition::new("upstream", Class::Risk, what, held, &why, now).accepted_by("the primary lives")
+        };
+        let since = state.fenced_since().map_or(state.opened_at, |(at, _)| at);
+        Some(match &promotable.upstream {
+            // By this boot's clock, which an older one says nothing of.
+            Some((from, ago)) if now.since(since) > *ago => {
+                let ago = Span(*ago).coarse();
+                of(Held::Fails, &format!("it streams from {from}, and heard from there {ago} ago: what sends, lives"))
+            }
+            Some((from, ago)) => {
+                of(Held::Holds, &format!("it heard from {from} {} ago, and not since", Span(*ago).coarse()))
+            }
+            None => of(Held::Holds, "it streams from nobody"),
+        })
     }
 
     /// The system identifier that the target must have, and who says so.
@@ -477,6 +518,18 @@ fn paused(promotable: &Promotable, now: Now) -> Condition {
         Some(_) => (Held::Fails, "replay is paused: SELECT pg_wal_replay_resume(); promotion ends the pause by itself"),
     };
     Condition::new("replay-paused", Class::Advice, "replay is not paused", held, &why, now)
+}
+
+/// Promoted, and no application writes.
+fn writable(promotable: &Promotable, now: Now) -> Condition {
+    let what = "its sessions may write";
+    let (held, why) = if promotable.read_only {
+        let mend = "ALTER SYSTEM RESET default_transaction_read_only; SELECT pg_reload_conf(); there";
+        (Held::Fails, format!("default_transaction_read_only is on: {mend}"))
+    } else {
+        (Held::Holds, "default_transaction_read_only is off".to_owned())
+    };
+    Condition::new("read-only", Class::Risk, what, held, &why, now).accepted_by("read only")
 }
 
 /// Promoted but hanging: what its own settings would make every commit wait for.

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::control::{self, AT_ONCE, Job};
 use super::place::{Known, Place, Who};
+use super::{command, command_faults, own_commands, said_once};
 use super::{ids, intended, keys, opened, other, physical, place, probe_options, sound, traits};
 use crate::clock;
 use crate::plan::{Now, Program, SafeText, Span};
@@ -14,7 +15,7 @@ use crate::runbook::{
     Acted, Authorized, Class, Condition, Danger, Held, Identity, Observation, Preview, StepIx, StepRole, Yield,
 };
 use crate::systems::postgres::options::PostgresOptions;
-use crate::systems::postgres::options::steps::{RejoinOptions, command_fault, program};
+use crate::systems::postgres::options::steps::RejoinOptions;
 use crate::systems::{Executing, Executor, Fault, Scene, StepContext, StepTraits};
 
 /// What a person types to accept that the old primary's own changes go.
@@ -27,14 +28,8 @@ pub(super) fn read(context: &StepContext<'_>, value: &Value) -> Result<StepTrait
     if let Some(probe) = probe_options(context, &mut faults) {
         physical(probe, &mut faults);
     }
-    for (key, argv) in [("rewind", &options.rewind), ("basebackup", &options.basebackup)] {
-        if let Some((what, right)) = argv.as_ref().and_then(|argv| command_fault(argv)) {
-            faults.push(Fault::new(&[key], &what, right));
-        }
-    }
-    if let Some(Err(e)) = options.ssh.as_ref().map(crate::plan::Ssh::check) {
-        faults.push(Fault::new(&["ssh"], &e.to_string(), e.right()));
-    }
+    let commands = [("rewind", &options.rewind), ("basebackup", &options.basebackup)];
+    command_faults(context, &commands, &options.ssh, &mut faults);
     if options.rewind.is_some() == options.basebackup.is_some() {
         let right = "rewind = [...], or basebackup = [...] in a step of its own";
         faults.push(Fault::new(&["rewind"], "one command, and one only, brings it back", right));
@@ -47,15 +42,18 @@ pub(super) fn open(scene: &Scene, ix: StepIx) -> Result<Box<dyn Executor>, Fault
     let (place, probe) = place(scene, ix)?;
     let options: RejoinOptions = opened(scene, ix, "the keys of a postgres-rejoin step")?;
     let argv = options.rewind.as_ref().or(options.basebackup.as_ref());
-    let argv = argv.ok_or_else(|| Fault::new(&["rewind"], "no command", "rewind = [...]"))?;
-    let program = program(argv, options.ssh.as_ref());
-    Ok(Box::new(Rejoin { place, probe, program, ix, job: Job::default() }))
+    let program = command(&place.site, "rewind", argv, options.ssh.as_ref())?;
+    let program = program.ok_or_else(|| Fault::new(&["rewind"], "no command", "rewind = [...]"))?;
+    let said_once = said_once(&[&options.rewind, &options.basebackup], options.ssh.as_ref());
+    Ok(Box::new(Rejoin { place, probe, program, said_once, ix, job: Job::default() }))
 }
 
 struct Rejoin {
     place: Place,
     probe: PostgresOptions,
     program: Program,
+    /// Whether its command is the same for all sites.
+    said_once: bool,
     ix: StepIx,
     /// What brings it back.
     job: Job,
@@ -133,6 +131,7 @@ impl Rejoin {
         let now = clock::now();
         let (already, why) = joined(&self.place.server(), mine.as_ref(), theirs.as_ref());
         let mut conditions = vec![new_primary(theirs.as_ref(), now)];
+        conditions.extend(own_commands(scene, self.ix, &self.place, self.said_once, now));
         let (identity, role) = match &mine {
             Ok((known, _)) => {
                 if let Ok((new, _)) = &theirs {

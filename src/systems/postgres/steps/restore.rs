@@ -9,7 +9,9 @@ use tokio::time::Instant;
 
 use super::control::{self, AT_ONCE, Job};
 use super::place::{Known, Place, Who};
-use super::{about, ids, intended, keys, opened, other, place, probe_options, shown, sound, stranger, traits};
+use super::{
+    about, ids, intended, keys, opened, other, own_commands, place, probe_options, shown, sound, stranger, traits,
+};
 use crate::clock;
 use crate::net::{Ended, Exit};
 use crate::plan::{Bytes, Now, ProbeDecl, Program, SafeText, SignalId, SiteId, Span};
@@ -237,6 +239,7 @@ impl Restore {
             self.empty(&contents, now),
         ];
         conditions.extend(self.distinct(scene, &known, deadline).await);
+        conditions.extend(own_commands(scene, self.ix, &self.place, true, now));
         conditions.extend(sound_backup(&backup, now));
         self.file = backup.ok();
         let actions = match &self.file {

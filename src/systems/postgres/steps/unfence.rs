@@ -7,6 +7,7 @@ use super::block::{self, Roles};
 use super::control::{self, Job};
 use super::place::{Known, Place, Who};
 use super::{about, direct, intended, keys, opened, other, physical, place, probe_options, sound, stranger, traits};
+use super::{command, command_faults, own_commands, said_once};
 use crate::clock;
 use crate::plan::{Now, Program, SafeText, Span};
 use crate::readiness::Gap;
@@ -15,7 +16,7 @@ use crate::runbook::{
     Yield,
 };
 use crate::systems::postgres::options::PostgresOptions;
-use crate::systems::postgres::options::steps::{BlockBy, UnfenceOptions, command_fault, program, quoted_name};
+use crate::systems::postgres::options::steps::{BlockBy, UnfenceOptions, quoted_name};
 use crate::systems::{Executing, Executor, Fault, Scene, StepContext, StepTraits};
 
 /// Reads the keys of a step.
@@ -25,12 +26,7 @@ pub(super) fn read(context: &StepContext<'_>, value: &Value) -> Result<StepTrait
     if let Some(probe) = probe_options(context, &mut faults) {
         physical(probe, &mut faults);
     }
-    if let Some((what, right)) = options.start.as_ref().and_then(|argv| command_fault(argv)) {
-        faults.push(Fault::new(&["start"], &what, right));
-    }
-    if let Some(Err(e)) = options.ssh.as_ref().map(crate::plan::Ssh::check) {
-        faults.push(Fault::new(&["ssh"], &e.to_string(), e.right()));
-    }
+    command_faults(context, &[("start", &options.start)], &options.ssh, &mut faults);
     let mut traits = traits(context, StepRole::Unfence, Danger::Changes, Span::secs(90));
     let secret = options.app.and_then(|app| app.password);
     traits.secrets.extend(secret.map(|s| ("app.password".to_owned(), s)));
@@ -40,14 +36,17 @@ pub(super) fn read(context: &StepContext<'_>, value: &Value) -> Result<StepTrait
 /// Opens a step's executor.
 pub(super) fn open(scene: &Scene, ix: StepIx) -> Result<Box<dyn Executor>, Fault> {
     let (place, probe) = place(scene, ix)?;
-    let options = opened(scene, ix, "the keys of a postgres-unfence step")?;
-    Ok(Box::new(Unfence { place, probe, options, ix, job: Job::default() }))
+    let options: UnfenceOptions = opened(scene, ix, "the keys of a postgres-unfence step")?;
+    let start = command(&place.site, "start", options.start.as_ref(), options.ssh.as_ref())?;
+    Ok(Box::new(Unfence { place, probe, options, start, ix, job: Job::default() }))
 }
 
 struct Unfence {
     place: Place,
     probe: PostgresOptions,
     options: UnfenceOptions,
+    /// The command that starts it.
+    start: Option<Program>,
     ix: StepIx,
     /// What starts it.
     job: Job,
@@ -133,20 +132,16 @@ impl Executor for Unfence {
                     out.push(if is_sql { self.place.psql(act, &line) } else { format!("# {line}") });
                 }
             }
-            Some(_) | None => out.extend(self.start().map(|p| control::words(&p))),
+            Some(_) | None => out.extend(self.start.as_ref().map(control::words)),
         }
         out
     }
 }
 
 impl Unfence {
-    fn start(&self) -> Option<Program> {
-        self.options.start.as_ref().map(|argv| program(argv, self.options.ssh.as_ref()))
-    }
-
     fn actions(&self, undo: &Undo) -> Vec<SafeText> {
         let lines = match undo {
-            Undo::Start => self.start().map(|p| control::words(&p)).into_iter().collect(),
+            Undo::Start => self.start.as_ref().map(control::words).into_iter().collect(),
             Undo::LetIn(by, roles) => {
                 let user = self.probe.act_as.as_ref().map_or("", |a| a.user.as_str());
                 let by_whom = format!("-- as {} at {}", quoted_name(user), self.place.server());
@@ -175,6 +170,8 @@ impl Unfence {
         let mine = self.target(scene, &undo, deadline).await;
         let now = clock::now();
         let mut conditions = vec![self.something(scene, &undo, now)];
+        let starts = undo == Undo::Start && said_once(&[&self.options.start], self.options.ssh.as_ref());
+        conditions.extend(own_commands(scene, self.ix, &self.place, starts, now));
         conditions.push(self.alone(scene, mine.as_ref().ok().map(|(known, _)| known), deadline).await);
         let mut already = Held::of(matches!(undo, Undo::Nothing(_)));
         let (identity, role) = match &mine {
@@ -216,7 +213,7 @@ impl Unfence {
         let what = "it is known what the fence of this run did";
         let of = |held, why: &str| Condition::new("fence-known", Class::Identity, what, held, &why, now);
         match undo {
-            Undo::Start if self.options.start.is_none() => {
+            Undo::Start if self.start.is_none() => {
                 of(Held::Fails, "it was stopped, and this step has no command that starts it: start = [...]")
             }
             Undo::Start => of(Held::Holds, "it was stopped"),
@@ -277,7 +274,7 @@ impl Unfence {
         match undo(scene, self.ix) {
             Undo::Nothing(why) => Err(not_sent(why)),
             Undo::Unknown => Err(not_sent("no fence of this run left anything to undo")),
-            Undo::Start => match self.start() {
+            Undo::Start => match self.start.clone() {
                 Some(start) => self.job.act(scene, &start, deadline).await,
                 None => Err(not_sent("no command starts it")),
             },
