@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::plan::{Now, SafeText};
+use crate::plan::{Bytes, Now, SafeText};
 
 use super::{
     Approval, Attempt, Closing, Epoch, Fence, Loss, Moment, Opened, Operator, Outcome, Preview, RunId, StepIx,
@@ -344,17 +344,15 @@ impl RunState {
     }
 
     /// What was measured to be lost: the newest measure of those that know most. What was taken for the end of the old
-    /// primary's log is none where more of it was seen afterwards, or where that was seen to take writes again.
+    /// primary's log is none where more of it was seen afterwards that is not held, or where that took writes again.
     #[must_use]
     pub fn loss(&self) -> Option<Loss> {
         let all = || self.lefts().filter_map(|(_, left)| left.loss.as_ref());
-        let furthest = all().filter_map(|l| l.seen).max();
-        let fell = self.wrote_since_fence().is_some();
-        let ends = |l: &Loss| l.end && l.seen == furthest && !fell;
-        let best = all().max_by_key(|l| (ends(l), l.missing.is_some() && l.seen == furthest, l.missing.is_some()))?;
-        // No less can be missing than what was seen and is not held.
-        let missing = best.missing.map(|m| furthest.map_or(m, |seen| m.max(seen.ahead_of(best.held))));
-        Some(Loss { seen: best.seen.max(furthest), missing, end: ends(best), ..best.clone() })
+        let best = all().max_by_key(|l| (l.end, l.missing.is_some()))?;
+        // One whose applications are turned away writes on by itself, a little.
+        let later = all().filter(|l| l.seen > best.seen).max_by_key(|l| l.seen);
+        let refuted = later.is_some_and(|l| l.missing != Some(Bytes(0))) || self.wrote_since_fence().is_some();
+        Some(Loss { end: best.end && !refuted, ..later.unwrap_or(best).clone() })
     }
 
     /// What the steps that ended left behind, in order.

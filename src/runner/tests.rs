@@ -1141,6 +1141,10 @@ fn no_loss_is_told_that_what_was_seen_later_refutes() {
     let mut more = state.clone();
     done(&mut more, StepRole::Promote, On::NewActive, left(loss(150, 100, false)), asked);
     assert_eq!(more.loss(), Some(loss(150, 100, false)));
+    // What it writes by itself is held, too: the end is the end.
+    let mut held = state.clone();
+    done(&mut held, StepRole::Promote, On::NewActive, left(loss(150, 150, false)), asked);
+    assert_eq!(held.loss(), Some(loss(150, 150, true)));
     // It was seen to take writes again: how much nobody saw.
     state.alarms.push(("east takes writes again".into(), asked.plus(Duration::from_secs(1))));
     assert_eq!(state.loss(), Some(loss(100, 100, false)));
