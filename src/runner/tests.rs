@@ -1124,7 +1124,7 @@ fn a_proven_fence_that_fell_is_watched_after_the_end() {
 
 #[test]
 fn no_loss_is_told_that_what_was_seen_later_refutes() {
-    use crate::plan::{Bytes, Lsn};
+    use crate::plan::Lsn;
     use crate::runbook::{Loss, On};
     let asked = crate::clock::now();
     let loss = |seen, held: u64, end| Loss {

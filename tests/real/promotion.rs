@@ -129,3 +129,17 @@ async fn a_server_whose_sessions_would_be_read_only_is_promoted_by_these_words_a
     let writable = condition(&preview, "read-only");
     assert_eq!((writable.held, writable.class, writable.consent.as_str()), (Held::Fails, Class::Risk, "read only"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_a_rejoin_follows_may_yet_be_promoted_by_the_same_range() {
+    let pair = pair().await;
+    let rejoin = ("postgres-rejoin", "old-active", "basebackup = [\"sh\", \"-c\", \"exit 1\"]");
+    let run = run_of(&pair, &[PROMOTE, rejoin]);
+    let preview = run.preview(SECOND).await;
+    let leads = condition(&preview, "new-primary");
+    assert_eq!((leads.held, leads.later), (Held::Fails, true), "{leads:?}");
+    // Alone, there is nobody to follow.
+    let run = run_of(&pair, &[rejoin]);
+    assert!(!condition(&run.preview(FIRST).await, "new-primary").later);
+    assert!(run.approve(FIRST).await.is_err());
+}

@@ -130,7 +130,8 @@ impl Rejoin {
         let (mine, theirs) = self.both(scene, deadline).await;
         let now = clock::now();
         let (already, why) = joined(&self.place.server(), mine.as_ref(), theirs.as_ref());
-        let mut conditions = vec![new_primary(theirs.as_ref(), now)];
+        let leads = new_primary(theirs.as_ref(), now);
+        let mut conditions = vec![if promotion_to_come(scene, self.ix) { leads.later() } else { leads }];
         conditions.extend(own_commands(scene, self.ix, &self.place, self.said_once, now));
         let (identity, role) = match &mine {
             Ok((known, _)) => {
@@ -227,6 +228,16 @@ impl Rejoin {
         }
         seen
     }
+}
+
+/// Whether the server that is to be followed is promoted by a step before this one, which is not over yet.
+fn promotion_to_come(scene: &Scene, ix: StepIx) -> bool {
+    let runbook = &scene.state.opened.runbook;
+    let mut before = runbook.places().take_while(|at| *at < ix);
+    before.any(|at| {
+        let promotes = runbook.step(at).is_some_and(|s| s.role == StepRole::Promote);
+        promotes && scene.state.steps.get(at.place()).is_some_and(|s| !s.state.is_over())
+    })
 }
 
 fn new_primary(theirs: Result<&(Known, Vec<String>), &Gap>, now: Now) -> Condition {
