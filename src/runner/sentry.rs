@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::clock;
-use crate::plan::{LaneId, SafeText};
+use crate::plan::{BootTime, LaneId, SafeText};
 use crate::runbook::{Epoch, Held, Observation, RunState, StepIx, Strength, WATCHED};
 
 use super::eyes::{Sight, Writer};
@@ -12,9 +12,10 @@ use super::eyes::{Sight, Writer};
 /// What was told already.
 #[derive(Debug, Default)]
 pub(super) struct Sentry {
-    told: HashMap<LaneId, SafeText>,
-    /// Whether it was told that a fence lets the applications in again.
-    told_open: bool,
+    /// Of each server what, and by which of its looks at the latest.
+    told: HashMap<LaneId, (SafeText, BootTime)>,
+    /// What it meant when it was told that a fence lets the application in again.
+    told_open: Option<&'static str>,
 }
 
 /// Whether there is something to watch after the run is closed.
@@ -58,15 +59,23 @@ impl Sentry {
         for (lane, writer) in &sight.writes {
             // What another tenure did was before anything that this one saw.
             let newer = under != ours || writer.asked.boot > fenced.boot;
-            let known = self.told.contains_key(lane) || is_stranger(state, writer);
-            if writer.site != state.opened.from || !newer || known {
+            if writer.site != state.opened.from || !newer || is_stranger(state, writer) {
                 continue;
             }
             let (site, strength) = (&writer.site, state.fence_strength().map_or("no fence", Strength::word));
             let name = &lane.probe.name;
             let what = format!("{site} takes writes again ({name}, fence: {strength}): {}", meaning(state));
             let what = SafeText::new(&what);
-            self.told.insert(lane.clone(), what.clone());
+            match self.told.get_mut(lane) {
+                Some((told, by)) if *told == what => {
+                    *by = writer.asked.boot;
+                    continue;
+                }
+                // What it means has changed since: told again once it is seen again.
+                Some((_, by)) if writer.asked.boot <= *by => continue,
+                Some(_) | None => {}
+            }
+            self.told.insert(lane.clone(), (what.clone(), writer.asked.boot));
             // A runner that takes over tells nothing twice.
             let known = under != ours && state.alarms.iter().any(|(told, _)| *told == what);
             if !known {
@@ -81,16 +90,17 @@ impl Sentry {
         let (fenced, under) = state.fenced_since()?;
         // That it does not answer lets nobody in.
         if seen.held != Held::Fails {
-            self.told_open &= seen.held != Held::Holds;
+            self.told_open = self.told_open.filter(|_| seen.held != Held::Holds);
             return None;
         }
         looks_at(state)?;
         let newer = under != ours || seen.at.boot > fenced.boot;
-        if self.told_open || !newer {
+        let means = meaning(state);
+        if self.told_open == Some(means) || !newer {
             return None;
         }
-        self.told_open = true;
-        let head = format!("{} lets the application in again (fence: blocked): {}", state.opened.from, meaning(state));
+        self.told_open = Some(means);
+        let head = format!("{} lets the application in again (fence: blocked): {means}", state.opened.from);
         let known = under != ours && state.alarms.iter().any(|(told, _)| told.as_str().starts_with(&head));
         (!known).then(|| SafeText::new(&format!("{head}; {}", seen.why)))
     }
@@ -98,6 +108,6 @@ impl Sentry {
     /// What was told last could not be written: it is told again.
     pub(super) fn forget(&mut self) {
         self.told.clear();
-        self.told_open = false;
+        self.told_open = None;
     }
 }

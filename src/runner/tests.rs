@@ -1149,3 +1149,26 @@ fn no_loss_is_told_that_what_was_seen_later_refutes() {
     state.alarms.push(("east takes writes again".into(), asked.plus(Duration::from_secs(1))));
     assert_eq!(state.loss(), Some(loss(100, 100, false)));
 }
+
+#[test]
+fn what_is_told_before_a_promotion_is_told_again_after_it() {
+    use crate::runbook::On;
+    let asked = crate::clock::now();
+    let later = |secs| asked.plus(Duration::from_secs(secs));
+    let mut state = fenced(Strength::Proven, serde_json::Value::Null, asked);
+    let mut sentry = super::sentry::Sentry::default();
+    let mut look = |state: &RunState, secs| {
+        let east = SiteId::new("east");
+        let probe = ProbeId::new(&PlanId::new("payments"), "orders-db");
+        let lane = LaneId { probe, subject: Subject::site(east.clone()) };
+        let writer = Writer { site: east, asked: later(secs), system: None };
+        let sight = Sight { writes: HashMap::from([(lane, writer)]), ..Sight::default() };
+        sentry.look(state, &sight, Epoch(1)).map(|what| what.to_string())
+    };
+    assert!(look(&state, 1).is_some_and(|what| what.contains("its fence does not hold")));
+    assert_eq!(look(&state, 2), None, "once");
+    done(&mut state, StepRole::Promote, On::NewActive, Yield::default(), later(3));
+    assert_eq!(look(&state, 2), None, "it was not seen since");
+    assert!(look(&state, 4).is_some_and(|what| what.contains("two sites may take writes")));
+    assert_eq!(look(&state, 5), None, "once");
+}

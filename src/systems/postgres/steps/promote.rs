@@ -1,5 +1,7 @@
 //! `postgres-promote`: a standby becomes the primary, once.
 
+use std::time::Duration;
+
 use futures_util::future;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -256,8 +258,7 @@ impl Promote {
         };
         let since = state.fenced_since().map_or(state.opened_at, |(at, _)| at);
         Some(match &promotable.upstream {
-            // By this boot's clock, which an older one says nothing of.
-            Some((from, ago)) if now.since(since) > *ago => {
+            Some((from, ago)) if heard_after(since, *ago, now) => {
                 let ago = Span(*ago).coarse();
                 of(Held::Fails, &format!("it streams from {from}, and heard from there {ago} ago: what sends, lives"))
             }
@@ -520,6 +521,13 @@ fn paused(promotable: &Promotable, now: Now) -> Condition {
     Condition::new("replay-paused", Class::Advice, "replay is not paused", held, &why, now)
 }
 
+/// Whether what was heard so long ago was heard after `since`: by either clock, for one may have been set, and the other begins
+/// anew with each boot.
+fn heard_after(since: Now, ago: Duration, now: Now) -> bool {
+    let by_wall = now.wall.signed_duration_since(since.wall).to_std().unwrap_or_default();
+    now.since(since).max(by_wall) > ago
+}
+
 /// Promoted, and no application writes.
 fn writable(promotable: &Promotable, now: Now) -> Condition {
     let what = "its sessions may write";
@@ -548,4 +556,22 @@ fn sync(promotable: &Promotable, now: Now) -> Condition {
         }
     };
     Condition::new("commits-hang", Class::Risk, what, held, &why, now).accepted_by("commits may hang")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::BootTime;
+
+    #[test]
+    fn what_was_heard_after_a_fence_is_known_across_a_boot() {
+        let at = |secs| clock::now().plus(Duration::from_secs(secs));
+        let (fence, now) = (at(0), at(60));
+        assert!(heard_after(fence, Duration::from_secs(5), now));
+        assert!(!heard_after(fence, Duration::from_secs(70), now));
+        // This machine was started anew since.
+        let rebooted = Now { boot: BootTime(Duration::from_secs(10)), ..now };
+        assert!(heard_after(fence, Duration::from_secs(5), rebooted));
+        assert!(!heard_after(fence, Duration::from_secs(70), rebooted));
+    }
 }
