@@ -71,7 +71,12 @@ pub fn all_of(server: &Server, name: &str) {
     };
     match name {
         "STOP" => until("all of it stands still", || tree.iter().all(|p| is(p, 'T'))),
-        "KILL" => until("all of it is gone", || tree.iter().all(|p| is(p, 'Z'))),
+        "KILL" => {
+            until("all of it is dead", || tree.iter().all(|p| is(p, 'Z')));
+            // Until it is reaped, `pg_ctl status` takes it for alive.
+            let gone = || tree.iter().all(|p| !std::path::Path::new(&format!("/proc/{p}")).exists());
+            until("all of it is reaped", gone);
+        }
         _ => {}
     }
 }

@@ -1,5 +1,9 @@
 //! `clients-moved`: the applications are back, at the new primary, and not at the old one.
 
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{self, Either};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -12,6 +16,9 @@ use crate::runbook::{Acted, Authorized, Danger, Held, Identity, Observation, Pre
 use crate::systems::postgres::options::PostgresOptions;
 use crate::systems::postgres::options::steps::{ClientsOptions, quoted_text};
 use crate::systems::{Executing, Executor, Fault, Scene, StepContext, StepTraits};
+
+/// How soon the new primary is looked at again, while the old one does not answer.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// Which part of the sessions must be back, where the step does not say.
 const SHARE: f64 = 0.5;
@@ -178,9 +185,37 @@ impl Clients {
                 Some(old) => self.at(old, scene, others).await.map_err(|gap| about(old, &gap)),
             }
         };
-        // One that does not answer costs its timeout, and users have been back meanwhile.
-        let new = async { (self.at(&self.place, scene, deadline).await, clock::now()) };
-        let ((new, read), old) = futures_util::future::join(new, old).await;
+        let enough = self.baseline(scene).map_or(1, |(n, _)| wanted(n, self.options.share.unwrap_or(SHARE)));
+        // One that does not answer costs its timeout, and users come back meanwhile: the new one is looked at all the time.
+        let ((new, read), old) = {
+            let mut old = pin!(old);
+            let mut told = None;
+            let looked = loop {
+                let look = pin!(async { (self.at(&self.place, scene, deadline).await, clock::now()) });
+                let looked = match &told {
+                    Some(_) => look.await,
+                    None => match future::select(look, &mut old).await {
+                        Either::Left((looked, _)) => looked,
+                        Either::Right((seen, look)) => {
+                            told = Some(seen);
+                            look.await
+                        }
+                    },
+                };
+                let back = looked.0.as_ref().map_or(true, |(n, _)| *n >= enough);
+                if told.is_some() || back {
+                    break looked;
+                }
+                if let Either::Left((seen, _)) = future::select(&mut old, pin!(tokio::time::sleep(AGAIN))).await {
+                    told = Some(seen);
+                }
+            };
+            let old = match told {
+                Some(seen) => seen,
+                None => old.await,
+            };
+            (looked, old)
+        };
         if let Ok((n @ 1.., false)) = old
             && self.first.is_none()
         {

@@ -234,15 +234,15 @@ fn command(
 fn own_commands(scene: &Scene, ix: StepIx, place: &Place, once: bool, now: Now) -> Option<Condition> {
     let (opened, home) = (&scene.state.opened, &scene.plan.home);
     let fixed = matches!(scene.step(ix)?.on, Some(On::Site(_)));
-    let (RunbookKind::Failover | RunbookKind::Switchover | RunbookKind::Drill | RunbookKind::Failback) = opened.kind;
-    let back = opened.kind == RunbookKind::Failback;
-    let as_written = if back { opened.to == *home } else { opened.from == *home };
+    let (direction, as_written) = match opened.kind {
+        RunbookKind::Failover | RunbookKind::Switchover | RunbookKind::Drill => ("a run from", opened.from == *home),
+        RunbookKind::Failback => ("a run to", opened.to == *home),
+    };
     if !once || fixed || as_written {
         return None;
     }
     let what = format!("its commands are those of {}", place.site);
     let (from, to) = (&opened.from, &opened.to);
-    let direction = if back { "a run to" } else { "a run from" };
     let why = format!(
         "they were written for {direction} {home}, and this one goes from {from} to {to}: give each site its own, \
          ssh = {{ {from} = \"...\", {to} = \"...\" }}, or the commands likewise"
