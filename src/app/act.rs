@@ -49,6 +49,26 @@ pub(super) fn on_key(app: &mut App, key: Key, now: Now) -> Update {
     Update { dirty: out.dirty || had_message, ..out }
 }
 
+/// Takes something away from the text that is being typed.
+fn shorten(app: &mut App, now: Now, how: fn(&mut String)) {
+    match &mut app.view.overlay {
+        Some(Overlay::Filter { .. }) => {
+            how(&mut app.view.filter);
+            filtered(app);
+        }
+        Some(Overlay::Palette { text, chosen }) => {
+            how(text);
+            *chosen = 0;
+        }
+        Some(Overlay::Sort { .. }) => {}
+        None => {
+            if let Some(form) = &mut app.view.form {
+                form.shorten(now, how);
+            }
+        }
+    }
+}
+
 /// The filter was typed by the person at the screen, so the cursor may go to what it leaves.
 fn filtered(app: &mut App) {
     app.refresh();
@@ -115,38 +135,10 @@ fn act(app: &mut App, action: Action, now: Now) -> Update {
         }
         Action::Copy => return copy(app, false, now),
         Action::Mouse => return mouse(app, now),
-        Action::Erase => match &mut app.view.overlay {
-            Some(Overlay::Filter { .. }) => {
-                app.view.filter.pop();
-                filtered(app);
-            }
-            Some(Overlay::Palette { text, chosen }) => {
-                text.pop();
-                *chosen = 0;
-            }
-            Some(Overlay::Sort { .. }) => {}
-            None => {
-                if let Some(form) = &mut app.view.form {
-                    form.erase(now);
-                }
-            }
-        },
-        Action::Clear => match &mut app.view.overlay {
-            Some(Overlay::Filter { .. }) => {
-                app.view.filter.clear();
-                filtered(app);
-            }
-            Some(Overlay::Palette { text, chosen }) => {
-                text.clear();
-                *chosen = 0;
-            }
-            Some(Overlay::Sort { .. }) => {}
-            None => {
-                if let Some(form) = &mut app.view.form {
-                    form.erase_all(now);
-                }
-            }
-        },
+        Action::Erase => shorten(app, now, |text| {
+            text.pop();
+        }),
+        Action::Clear => shorten(app, now, String::clear),
         Action::Start(kind) => return guided::begin(app, kind, now),
         Action::Answer(answer) => return guided::answer(app, answer, now),
         Action::Run => return guided::to_run(app),

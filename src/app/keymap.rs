@@ -113,37 +113,9 @@ impl Action {
     /// are.
     #[must_use]
     pub const fn dangerous(self) -> bool {
-        match self {
-            Self::Start(_) => true,
-            Self::InRun(action) => {
-                !matches!(action, RunAction::Note | RunAction::Date | RunAction::More | RunAction::Fewer)
-            }
-            Self::Up
-            | Self::Down
-            | Self::PageUp
-            | Self::PageDown
-            | Self::First
-            | Self::Last
-            | Self::Open
-            | Self::Back
-            | Self::Board
-            | Self::Timeline
-            | Self::Help
-            | Self::Filter
-            | Self::Palette
-            | Self::Sort
-            | Self::Poll
-            | Self::Freeze
-            | Self::Theme
-            | Self::Copy
-            | Self::Mouse
-            | Self::Erase
-            | Self::Clear
-            | Self::Answer(_)
-            | Self::Run
-            | Self::Suspend
-            | Self::Quit => false,
-        }
+        let harmless =
+            matches!(self, Self::InRun(RunAction::Note | RunAction::Date | RunAction::More | RunAction::Fewer));
+        self.writes() && !harmless
     }
 
     /// Whether it may lead to an entry in a journal: with `--read-only` none of these is bound.

@@ -67,7 +67,8 @@ pub fn guard(ix: StepIx, step: &StepPlan, state: &RunState, status: Option<&Plan
 }
 
 /// Whether a step before this one, not over yet, is of that role.
-fn to_come(ix: StepIx, state: &RunState, role: StepRole) -> bool {
+#[must_use]
+pub fn to_come(ix: StepIx, state: &RunState, role: StepRole) -> bool {
     let runbook = &state.opened.runbook;
     let before = runbook.places().take_while(|at| *at < ix);
     before

@@ -178,6 +178,25 @@ async fn a_standby_to_which_the_old_address_was_moved_is_no_demoted_primary() {
     drop(replica);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_of_the_old_primary_is_no_demoted_one_beside_the_new() {
+    let pair = pair().await;
+    let replica = blocking(|| pair.another_standby());
+    blocking(|| pair.standby.sql("SELECT pg_promote(true, 30)"));
+    let before = blocking(|| std::fs::read_to_string(replica.data.join("pg_hba.conf")).unwrap());
+    let text = plan(&replica.url("lifeboat"), &pair.standby.url("lifeboat"), "", &[BLOCK]);
+    let run = Run::open(&text, RunbookKind::Switchover, "east", "west");
+    let preview = run.preview(FIRST).await;
+    assert_eq!(preview.already, Held::Fails, "it follows an older timeline: {preview:?}");
+    let reachable = condition(&preview, "reachable");
+    assert_eq!((reachable.held, reachable.class), (Held::Unknown, Class::Risk), "{reachable:?}");
+    // Nobody's applications are turned away at a replica; that the old one is fenced is a person's word.
+    let ended = run.succeeds(FIRST).await;
+    assert_eq!(ended.seen.left.fence.unwrap().strength, Strength::Assumed);
+    assert_eq!(blocking(|| std::fs::read_to_string(replica.data.join("pg_hba.conf")).unwrap()), before);
+    assert!(pair.primary.pid().is_some());
+}
+
 /// The same lines with a command for each site.
 fn for_each(pair: &PgPair) -> String {
     let (east, west) = (stop_lines(&pair.primary), stop_lines(&pair.standby));

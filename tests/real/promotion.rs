@@ -143,3 +143,18 @@ async fn whom_a_rejoin_follows_may_yet_be_promoted_by_the_same_range() {
     assert!(!condition(&run.preview(FIRST).await, "new-primary").later);
     assert!(run.approve(FIRST).await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_may_not_be_read_is_no_silence() {
+    let pair = pair().await;
+    on(&pair.primary, "REVOKE pg_monitor FROM lifeboat");
+    blocking(|| pair.in_step());
+    // Nothing of the old primary is seen, and nothing of whom the standby hears.
+    let gone = format!("postgres://lifeboat@127.0.0.1:{}/postgres", super::pg::free_port());
+    let text = plan(&gone, &pair.standby.url("lifeboat"), "", &[PROMOTE]);
+    let run = Run::open(&text, RunbookKind::Switchover, "east", "west");
+    let preview = run.preview(FIRST).await;
+    let upstream = condition(&preview, "upstream");
+    assert_eq!((upstream.held, upstream.class), (Held::Unknown, Class::Risk), "{upstream:?}");
+    assert!(upstream.why.as_str().contains("GRANT pg_monitor"), "{upstream:?}");
+}

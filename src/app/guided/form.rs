@@ -249,19 +249,8 @@ impl Form {
         self.said = Some("that came all at once: pasted, or a slow link. Type it, key by key".to_owned());
     }
 
-    /// Deletes a character.
-    pub fn erase(&mut self, now: Now) {
-        self.shorten(now, |text| {
-            text.pop();
-        });
-    }
-
-    /// Deletes all of a text.
-    pub fn erase_all(&mut self, now: Now) {
-        self.shorten(now, String::clear);
-    }
-
-    fn shorten(&mut self, now: Now, how: impl FnOnce(&mut String)) {
+    /// Takes something away from what is typed.
+    pub fn shorten(&mut self, now: Now, how: fn(&mut String)) {
         self.expire(now);
         self.last = now;
         self.said = None;

@@ -112,11 +112,15 @@ fn the_steps_questions_are_answered() {
     let row = ask(&mut world, WEST, &promotable_question("'lifeboat_act'", 170_006));
     let cells: Vec<_> = row[0].iter().map(Option::as_deref).collect();
     assert_eq!(cells[..5], [Some("not paused"), Some(""), None, Some("t"), Some("t")]);
-    assert!(cells[5].is_some() && cells[6].is_some_and(|ago| ago.parse::<f64>().is_ok()), "{cells:?}");
-    assert_eq!(cells[7], Some("off"));
+    assert_eq!(cells[5], Some("streaming"));
+    assert!(cells[6].is_some() && cells[7].is_some_and(|ago| ago.parse::<f64>().is_ok()), "{cells:?}");
+    assert_eq!(cells[8], Some("off"));
     let row = ask(&mut world, EAST, &promotable_question("'nobody'", 170_006));
     let cells: Vec<_> = row[0].iter().map(Option::as_deref).collect();
-    assert_eq!(cells, [None, Some(""), Some("orders_east_2\norders_west_1"), None, None, None, None, Some("off")]);
+    assert_eq!(
+        cells,
+        [None, Some(""), Some("orders_east_2\norders_west_1"), None, None, None, None, None, Some("off")]
+    );
     let sessions = "SELECT count(*) FROM pg_stat_activity WHERE usename IN ('shop') AND pid <> pg_backend_pid() \
          AND coalesce(backend_type, 'client backend') = 'client backend'";
     assert_eq!(one(&mut world, EAST, sessions), "11");

@@ -78,10 +78,22 @@ pub struct Promotable {
     pub may_log_in: Option<bool>,
     /// Whether it may execute `pg_promote`.
     pub may_promote: bool,
-    /// Whom it streams from now (`pg_stat_wal_receiver.sender_host`), and how long ago it heard from there.
-    pub upstream: Option<(String, Duration)>,
+    /// Whom it streams from now.
+    pub upstream: Upstream,
     /// Whether its sessions are read-only unless they say otherwise.
     pub read_only: bool,
+}
+
+/// What a standby's `pg_stat_wal_receiver` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Upstream {
+    /// It streams from nobody.
+    Nobody,
+    /// It streams from this host, and heard from there so long ago.
+    Streams(String, Duration),
+    /// There is a receiver, of which this role may not see more (without `pg_monitor` its columns are NULL), or which has
+    /// not heard anything yet.
+    Unseen,
 }
 
 /// The question that [`promotable`] reads: one row. `role` is the role that acts, quoted as a text.
@@ -97,9 +109,9 @@ pub fn promotable_question(role: &str, version: i64) -> String {
          (SELECT string_agg(application_name, chr(10)) FROM pg_stat_replication WHERE state = 'streaming'), \
          (SELECT rolcanlogin FROM pg_roles WHERE rolname = {role}), \
          (SELECT has_function_privilege(oid, 'pg_promote(boolean, integer)', 'execute') FROM pg_roles WHERE rolname = {role}), \
-         (SELECT coalesce(sender_host, 'its primary') FROM pg_stat_wal_receiver WHERE status = 'streaming'), \
-         (SELECT extract(epoch FROM clock_timestamp() - last_msg_receipt_time) FROM pg_stat_wal_receiver \
-          WHERE status = 'streaming'), current_setting('default_transaction_read_only')"
+         (SELECT coalesce(status, 'unseen') FROM pg_stat_wal_receiver), \
+         (SELECT coalesce(sender_host, 'its primary') FROM pg_stat_wal_receiver), \
+         (SELECT extract(epoch FROM clock_timestamp() - last_msg_receipt_time) FROM pg_stat_wal_receiver), current_setting('default_transaction_read_only')"
     )
 }
 
@@ -115,9 +127,18 @@ pub fn promotable(table: &Table) -> Result<Promotable, Gap> {
         standbys: cells.text(2)?.unwrap_or_default().lines().map(str::to_owned).collect(),
         may_log_in: cells.bool(3)?,
         may_promote: cells.bool(4)?.unwrap_or(false),
-        upstream: cells.text(5)?.map(str::to_owned).zip(heard(cells.text(6)?)),
-        read_only: cells.text(7)? == Some("on"),
+        upstream: upstream(cells.text(5)?, cells.text(6)?, heard(cells.text(7)?)),
+        read_only: cells.text(8)? == Some("on"),
     })
+}
+
+fn upstream(status: Option<&str>, from: Option<&str>, heard: Option<Duration>) -> Upstream {
+    match (status, from, heard) {
+        (Some("streaming"), Some(from), Some(ago)) => Upstream::Streams(from.to_owned(), ago),
+        (Some("streaming" | "unseen"), ..) => Upstream::Unseen,
+        // It tries, waits or stops.
+        (Some(_) | None, ..) => Upstream::Nobody,
+    }
 }
 
 /// Seconds as PostgreSQL writes them; a clock that was set back makes them negative.
@@ -241,11 +262,16 @@ mod tests {
 
     #[test]
     fn what_a_promotion_needs() {
-        let read = promotable(&row(&["not paused", "", "a\nb", "t", "f", "db.east", "1.5", "off"])).unwrap();
+        let read =
+            promotable(&row(&["not paused", "", "a\nb", "t", "f", "streaming", "db.east", "1.5", "off"])).unwrap();
         assert_eq!(read.standbys, ["a", "b"]);
-        assert_eq!(read.upstream, Some(("db.east".to_owned(), Duration::from_millis(1_500))));
+        assert_eq!(read.upstream, Upstream::Streams("db.east".to_owned(), Duration::from_millis(1_500)));
         assert!(!read.read_only);
         assert_eq!((read.may_log_in, read.may_promote), (Some(true), false));
-        assert_eq!(promotable(&row(&["-", "x", "-", "-", "-", "-", "-", "on"])).unwrap().may_log_in, None);
+        let read = promotable(&row(&["-", "x", "-", "-", "-", "-", "-", "-", "on"])).unwrap();
+        assert_eq!((read.may_log_in, read.upstream, read.read_only), (None, Upstream::Nobody, true));
+        // A missing permission is no silence.
+        assert_eq!(upstream(Some("unseen"), Some("its primary"), None), Upstream::Unseen);
+        assert_eq!(upstream(Some("waiting"), Some("db.east"), heard(Some("1"))), Upstream::Nobody);
     }
 }

@@ -242,7 +242,7 @@ impl Fence {
                 let is_other = distinct.as_ref().is_none_or(|c| c.held == Held::Holds);
                 conditions.extend(distinct);
                 conditions.extend(self.of_known(known, roles.as_ref(), now));
-                let leads = candidate.as_ref().is_some_and(|c| c.as_ref().is_ok_and(|c| !c.seen.recovery));
+                let leads = leads(candidate.as_ref().and_then(|c| c.as_ref().ok()), known);
                 match known.seen.recovery {
                     false => conditions.push(reachable(Held::Holds, &known.seen.words(), now)),
                     // The one that takes over is the primary, and this one its standby.
@@ -319,7 +319,7 @@ impl Fence {
         if let Some(wrong) = distinct.filter(|d| d.held != Held::Holds) {
             return (Held::Unknown, Strength::Proven, format!("{words}; {}", wrong.why));
         }
-        let leads = other.is_some_and(|other| other.is_ok_and(|other| !other.seen.recovery));
+        let leads = leads(other.as_ref().and_then(|other| other.as_ref().ok()), known);
         match (leads, self.may_assume(scene)) {
             (true, _) => (Held::Holds, Strength::Proven, words),
             (false, true) => (Held::Holds, Strength::Assumed, elsewhere(known)),
@@ -400,6 +400,8 @@ impl Fence {
                 (Some(stop), None) => self.job.act(scene, &stop, deadline).await,
                 (None, _) => Err(not_sent("no command stops it")),
             },
+            // Whose applications would be turned away there is not known.
+            How::Block if demoted => Ok("nothing was sent: a standby answers there".into()),
             How::Block => self.block(scene, &approved, deadline).await,
             How::Assume => Ok("nothing was sent".into()),
         };
@@ -610,6 +612,14 @@ fn same(read: &str, meant: &str, standbys: bool, now: Now) -> Condition {
         (true, false) => (Held::Holds, format!("of the cluster {read}, and no standby's")),
     };
     Condition::new("data-directory", Class::Identity, what, held, &why, now)
+}
+
+/// Whether the server that takes over is the primary of this standby: of its cluster, and on the same timeline. A replica of
+/// an old primary that lives has an older one.
+fn leads(other: Option<&Known>, standby: &Known) -> bool {
+    let mine = &standby.seen;
+    let is_its = |o: &Known| !o.seen.recovery && o.seen.system == mine.system && o.seen.timeline == mine.timeline;
+    other.is_some_and(is_its)
 }
 
 /// What is told of a standby at the old primary's address.

@@ -16,13 +16,14 @@ use super::{
 use crate::clock;
 use crate::plan::{Bytes, Lsn, Now, SafeText, Span};
 use crate::readiness::{Exposure, Gap, Reason};
+use crate::runbook::guard::to_come;
 use crate::runbook::{
     Acted, Authorized, Class, Condition, Danger, Held, Identity, Loss, Observation, Preview, StepIx, StepRole,
     Strength, Yield,
 };
 use crate::systems::postgres::options::steps::{PromoteOptions, promote_wait, quoted_name, quoted_text};
 use crate::systems::postgres::options::{ActAs, PostgresOptions};
-use crate::systems::postgres::parse::server::{Promotable, promotable, promotable_question, sync_wait};
+use crate::systems::postgres::parse::server::{Promotable, Upstream, promotable, promotable_question, sync_wait};
 use crate::systems::{Executing, Executor, Fault, Guarding, Scene, StepContext, StepTraits, unreadable};
 
 /// Reads the keys of a step.
@@ -219,7 +220,7 @@ impl Promote {
         if !scene.state.opened.kind.is_real() {
             return of(Held::Holds, &format!("{why}; this is a drill"));
         }
-        if fence_to_come(scene, self.ix) {
+        if to_come(self.ix, &scene.state, StepRole::Fence) {
             return of(Held::Unknown, &format!("{why}; the fence is a step before this one")).later();
         }
         match scene.state.fence_strength() {
@@ -246,7 +247,7 @@ impl Promote {
         if matches!(old, Old::Known(old) if !old.seen.recovery) {
             return None;
         }
-        if !state.opened.kind.is_real() || fence_to_come(scene, self.ix) || !known.seen.recovery {
+        if !state.opened.kind.is_real() || to_come(self.ix, &scene.state, StepRole::Fence) || !known.seen.recovery {
             return None;
         }
         if state.fence_strength() == Some(Strength::Blocked) {
@@ -258,14 +259,15 @@ impl Promote {
         };
         let since = state.fenced_since().map_or(state.opened_at, |(at, _)| at);
         Some(match &promotable.upstream {
-            Some((from, ago)) if heard_after(since, *ago, now) => {
+            Upstream::Streams(from, ago) if heard_after(since, *ago, now) => {
                 let ago = Span(*ago).coarse();
                 of(Held::Fails, &format!("it streams from {from}, and heard from there {ago} ago: what sends, lives"))
             }
-            Some((from, ago)) => {
+            Upstream::Streams(from, ago) => {
                 of(Held::Holds, &format!("it heard from {from} {} ago, and not since", Span(*ago).coarse()))
             }
-            None => of(Held::Holds, "it streams from nobody"),
+            Upstream::Nobody => of(Held::Holds, "it streams from nobody"),
+            Upstream::Unseen => of(Held::Unknown, "its pg_stat_wal_receiver cannot be read: GRANT pg_monitor"),
         })
     }
 
@@ -351,7 +353,7 @@ impl Promote {
             },
         };
         let condition = Condition::new("received", Class::Advice, what, verdict, &why, now);
-        if fence_to_come(scene, self.ix) { condition.later() } else { condition }
+        if to_come(self.ix, &scene.state, StepRole::Fence) { condition.later() } else { condition }
     }
 
     async fn send(&mut self, scene: &Scene, deadline: Instant) -> Acted {
@@ -477,16 +479,6 @@ fn missing(scene: &Scene, step: &Promote) -> Option<Bytes> {
 fn remembered(scene: &Scene, step: &Promote, held: Lsn) -> Option<Lsn> {
     let gone = exposure(scene, step).filter(|e| e.growing)?;
     Some(Lsn(held.0.saturating_add(gone.missing?.0)))
-}
-
-/// Whether a fence comes before this step, and is not over yet.
-fn fence_to_come(scene: &Scene, ix: StepIx) -> bool {
-    let runbook = &scene.state.opened.runbook;
-    let mut before = runbook.places().take_while(|at| *at < ix);
-    before.any(|at| {
-        let fences = runbook.step(at).is_some_and(|s| s.role == StepRole::Fence);
-        fences && scene.state.steps.get(at.place()).is_some_and(|s| !s.state.is_over())
-    })
 }
 
 fn recovery(known: &Known, done: bool, now: Now) -> Condition {

@@ -11,6 +11,7 @@ use super::{ids, intended, keys, opened, other, physical, place, probe_options, 
 use crate::clock;
 use crate::plan::{Now, Program, SafeText, Span};
 use crate::readiness::{Gap, Reason};
+use crate::runbook::guard::to_come;
 use crate::runbook::{
     Acted, Authorized, Class, Condition, Danger, Held, Identity, Observation, Preview, StepIx, StepRole, Yield,
 };
@@ -131,7 +132,8 @@ impl Rejoin {
         let now = clock::now();
         let (already, why) = joined(&self.place.server(), mine.as_ref(), theirs.as_ref());
         let leads = new_primary(theirs.as_ref(), now);
-        let mut conditions = vec![if promotion_to_come(scene, self.ix) { leads.later() } else { leads }];
+        let mut conditions =
+            vec![if to_come(self.ix, &scene.state, StepRole::Promote) { leads.later() } else { leads }];
         conditions.extend(own_commands(scene, self.ix, &self.place, self.said_once, now));
         let (identity, role) = match &mine {
             Ok((known, _)) => {
@@ -228,16 +230,6 @@ impl Rejoin {
         }
         seen
     }
-}
-
-/// Whether the server that is to be followed is promoted by a step before this one, which is not over yet.
-fn promotion_to_come(scene: &Scene, ix: StepIx) -> bool {
-    let runbook = &scene.state.opened.runbook;
-    let mut before = runbook.places().take_while(|at| *at < ix);
-    before.any(|at| {
-        let promotes = runbook.step(at).is_some_and(|s| s.role == StepRole::Promote);
-        promotes && scene.state.steps.get(at.place()).is_some_and(|s| !s.state.is_over())
-    })
 }
 
 fn new_primary(theirs: Result<&(Known, Vec<String>), &Gap>, now: Now) -> Condition {
