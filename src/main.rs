@@ -5,6 +5,11 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use lifeboat::cli;
 
+/// One heap for all threads. The C library's gives each thread a heap of its own, and each keeps what its busiest moment
+/// took: a third more memory for a program that waits for networks.
+#[global_allocator]
+static HEAP: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     // One TLS implementation for every client; it can only be there already if it is the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -38,6 +38,7 @@ needs=(
   ssh-keygen openssh-client
   ip iproute2
   setpriv util-linux
+  chrt util-linux
   ps procps
   npm npm
   /usr/bin/patroni patroni
@@ -129,13 +130,25 @@ fast() {
   section "scenarios" cargo test --locked --test scenarios
 }
 
+# The program as it is built for use: beside the real servers, with what they leave of the processors.
+release=target/release.log
+built() {
+  wait "$1" || { cat "$release" >&2; return 1; }
+}
+
 real() {
   section "packages" install
   section "majors of PostgreSQL" majors
   section "Patroni 4" patronis
+  mkdir -p target
+  chrt --idle 0 cargo build --locked --release >"$release" 2>&1 &
+  local build=$!
+  trap "kill $build 2>/dev/null || true" EXIT
   section "real servers" cargo test --locked --test real -- --test-threads 2
   # Some of them hold what is told to a second of what they saw from outside: a third one at a time made that late.
   section "the program in a terminal" cargo test --locked --test pty -- --test-threads 2
+  section "the program as it is built for use" built "$build"
+  section "what it weighs" tests/weight.py
 }
 
 slow() {

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Lines that may wait for the disk; what is more than that is dropped, so that nobody else waits.
 const WAITING: usize = 4_096;
@@ -14,7 +16,7 @@ const WAITING: usize = 4_096;
 /// in it: secrets live in a type that does not print. What it returns keeps the log going until it is dropped.
 ///
 /// # Errors
-/// A file that cannot be opened.
+/// A file that cannot be opened, or a level that there is not.
 pub fn to_file(path: &Path, level: &str) -> anyhow::Result<WorkerGuard> {
     let file = std::fs::OpenOptions::new()
         .create(true)
@@ -23,9 +25,10 @@ pub fn to_file(path: &Path, level: &str) -> anyhow::Result<WorkerGuard> {
         .open(path)
         .with_context(|| format!("{}: the log cannot be opened", path.display()))?;
     let (writer, guard) = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING).finish(file);
-    // Of the libraries only what is wrong: their chatter may hold what a remote said.
-    let filter = EnvFilter::new(format!("off,lifeboat={level}"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_target(false).with_writer(writer).init();
+    // Nothing of the libraries: their chatter may hold what a remote said.
+    let filter = Targets::new().with_target("lifeboat", level.parse::<LevelFilter>().context("--log-level")?);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(writer);
+    tracing_subscriber::registry().with(lines).with(filter).init();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "started");
     Ok(guard)
 }

@@ -16,6 +16,7 @@ use crate::app::{self, App, Event, Stamped};
 use crate::plan::{Now, Plan};
 use crate::store::recording::Recording;
 use crate::tui::input::{self, Input};
+use crate::tui::quiet::Quiet;
 use crate::tui::run::{Wanted, paint, wear};
 use crate::tui::terminal::{self, Guard};
 
@@ -47,7 +48,7 @@ fn on_terminal(args: &ReplayArgs, recording: Recording, plans: Vec<Arc<Plan>>, w
     terminal::watch()?;
     let out = BufWriter::with_capacity(1 << 16, io::stdout());
     // Not dropped, as in `watch`.
-    let mut terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(out))?);
+    let mut terminal = ManuallyDrop::new(Terminal::new(Quiet::new(CrosstermBackend::new(out)))?);
     let size = terminal.size()?;
     let mut app = App::new(live::model(recording.header.boot.clone()).watching(), size.width, size.height);
     let mut now = recording.header.started;

@@ -18,6 +18,7 @@ use crate::plan::{LaneId, Plan, PlanId, SafeText};
 use crate::readiness::PlanStatus;
 use crate::runbook::{Command, RunId, Runbooks};
 use crate::tui::frame::Look;
+use crate::tui::quiet::Quiet;
 use crate::tui::run::{End, Failure, Inbox, Notice, Outside, Session, Wanted, paint};
 use crate::tui::terminal::{self, Guard};
 use crate::tui::theme::Depth;
@@ -151,7 +152,7 @@ fn on_terminal(args: &WatchArgs, model: Model, load: Load, begin: Begin) -> io::
     let guard = Guard::take()?;
     let out = BufWriter::with_capacity(1 << 16, io::stdout());
     // Never dropped: it would show the cursor, which the guard does, and panic where the terminal is gone (it prints why).
-    let mut terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(out))?);
+    let mut terminal = ManuallyDrop::new(Terminal::new(Quiet::new(CrosstermBackend::new(out)))?);
     let size = terminal.size()?;
     let mut app = App::new(model, size.width, size.height);
     app.view.read_only = args.read_only;

@@ -3,6 +3,7 @@
 pub mod copy;
 pub mod frame;
 pub mod input;
+pub mod quiet;
 pub mod run;
 pub mod screens;
 pub mod terminal;

@@ -9,8 +9,6 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use ratatui::Terminal;
 use ratatui::backend::Backend;
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -166,7 +164,6 @@ pub struct Session<'a, B: Backend, O: Outside> {
     /// The clock.
     pub clock: fn() -> Now,
     drawn: Drawn,
-    last: Buffer,
     dirty: bool,
     /// Since when something waits to be drawn.
     dirty_since: Option<Instant>,
@@ -219,9 +216,8 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
     /// A session on a terminal on which the first frame has been drawn.
     pub fn new(terminal: &'a mut Terminal<B>, app: &'a mut App, outside: O, look: Look, clock: fn() -> Now) -> Self {
         let drawn = Drawn::default();
-        let (last, dirty_since) = (Buffer::default(), None);
         let (dirty, key_waits) = (false, false);
-        let (shown, typed, gathering) = (None, None, None);
+        let (dirty_since, shown, typed, gathering) = (None, None, None, None);
         let (ages, told) = (Ages::default(), clock());
         Self {
             terminal,
@@ -230,7 +226,6 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
             look,
             clock,
             drawn,
-            last,
             dirty,
             dirty_since,
             shown,
@@ -358,7 +353,7 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
     fn show(&mut self) -> io::Result<()> {
         let now = (self.clock)();
         let minute = app::update::next_minute(now);
-        self.drawn = self.frame(now)?;
+        self.drawn = paint(self.terminal, self.app, &self.look, now).map_err(gone)?;
         // The header's clock is an age too.
         self.drawn.next = Some(self.drawn.next.map_or(minute, |n| n.min(minute)));
         self.app.view.detail = self.app.view.detail.min(self.drawn.detail_max);
@@ -402,26 +397,6 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
             // It changes nothing that is drawn, and nothing follows from it.
             app::update(self.app, stamped);
         }
-    }
-
-    /// Draws a frame; sends nothing where it looks as the last one did.
-    fn frame(&mut self, now: Now) -> io::Result<Drawn> {
-        let mut next = Buffer::empty(Rect::from(self.terminal.size().map_err(gone)?));
-        let mut drawn = draw(&mut next, self.app, &self.look, now);
-        if next != self.last {
-            self.terminal
-                .draw(|frame| {
-                    // The terminal may have changed between the two questions for its size; the next event redraws.
-                    if frame.area() == next.area {
-                        frame.buffer_mut().clone_from(&next);
-                    } else {
-                        drawn.prompt = None;
-                    }
-                })
-                .map_err(gone)?;
-            self.last = next;
-        }
-        Ok(drawn)
     }
 
     /// How long a frame waits. One for keys: only where keys come faster than frames. One for news: until all of it is
@@ -517,7 +492,6 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
         };
         if let Event::Resized { .. } = event {
             self.terminal.autoresize().map_err(gone)?;
-            self.last = Buffer::default();
         }
         let stamped = Stamped { at, event };
         self.outside.record(&stamped);
@@ -558,7 +532,6 @@ impl<'a, B: Backend, O: Outside> Session<'a, B, O> {
         // Not `clear`: it asks the terminal where its cursor is, and waits for the answer.
         let size = self.terminal.size().map_err(gone)?;
         self.terminal.resize(size.into()).map_err(gone)?;
-        self.last = Buffer::default();
         let event = Event::Resized { cols: size.width, rows: size.height };
         app::update(self.app, Stamped { at: (self.clock)(), event });
         self.dirty = true;

@@ -417,6 +417,7 @@ mod the_loop {
     use crate::app::{Memory, Polled};
     use crate::plan::{LaneId, Plan};
     use crate::tui::input::Input;
+    use crate::tui::quiet::Quiet;
     use crate::tui::run::{End, Failure, Inbox, Notice, Outside, Session, Wanted};
     use futures_util::{StreamExt, stream};
     use ratatui::Terminal;
@@ -529,7 +530,7 @@ mod the_loop {
         let input = stream::unfold(input_out, |mut rx| async move { rx.recv().await.map(|e| (e, rx)) }).boxed_local();
         let (frames, asked) = (Frames::default(), Asked::default());
         let backend = Counting(TestBackend::new(app.view.cols, app.view.rows), frames.clone());
-        let mut terminal = Terminal::new(backend).unwrap();
+        let mut terminal = Terminal::new(Quiet::new(backend)).unwrap();
         let rig = Rig { frames, asked: asked.clone(), notices: notices_in, polls: polls_in, input: input_in };
         let mut session = Session::new(&mut terminal, &mut app, asked, PLAIN, clock);
         let (end, ()) = tokio::join!(session.run(Inbox { notices, polls }, input), play(rig));

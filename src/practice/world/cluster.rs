@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::data;
+use super::data::{self, Orders};
 use super::event::{Lost, What};
 use super::network::{Network, Site};
 use super::rng::Rng;
@@ -27,6 +27,8 @@ const REPLAY: u64 = 64 * 1024 * 1024;
 const CONNECT: Duration = Duration::from_millis(700);
 /// How many rows stand in `orders` before the world begins.
 const ROWS: i64 = 2_000;
+/// From how many records on it is worth while to look for those that are of no use.
+const MANY: usize = 64;
 
 /// The applications of a cluster: who they are, where they run, and where they have their sessions.
 #[derive(Clone, Debug)]
@@ -74,7 +76,7 @@ impl Cluster {
         let at = Lsn(rng.within(0x10, 0x30) << 32 | rng.within(0x1000_0000, 0xF000_0000));
         let history = History::new(setup.past);
         let roles = super::roles::usual(&*setup.password);
-        let catalog = Catalog { roles, orders: data::orders(&mut rng, ROWS) };
+        let catalog = Catalog { roles, orders: Orders::new(&mut rng, ROWS) };
         let days = |n: u64| Duration::from_secs(n * 86_400 + 3_607);
         let mut servers: Vec<Server> = Vec::new();
         for (name, site, upstream) in setup.servers {
@@ -151,6 +153,18 @@ impl Cluster {
         self.keep();
         for server in &mut self.servers {
             server.mark(tick.at);
+        }
+        self.forget();
+    }
+
+    /// Records that no server will replay, and none has beyond what another holds, are of no use any more.
+    fn forget(&mut self) {
+        if self.records.len() < MANY {
+            return;
+        }
+        let replayed = |s: &Server| s.standby.as_ref().map_or(s.flushed, |standby| standby.replayed);
+        if let Some(everywhere) = self.servers.iter().map(replayed).min() {
+            self.records.retain(|r| r.at > everywhere);
         }
     }
 
@@ -444,7 +458,7 @@ impl Cluster {
 
     /// A role is altered.
     pub(super) fn alter(&mut self, name: &str, role: Role, at: Moment) -> Option<Lsn> {
-        self.log(name, Change::Role(role), at)
+        self.log(name, Change::Role(Box::new(role)), at)
     }
 }
 

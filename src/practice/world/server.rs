@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::data::{self, Order};
+use super::data::Orders;
 use super::hba::{self, Rules};
 use super::network::Site;
 use super::roles::Role;
@@ -30,7 +30,7 @@ pub struct Catalog {
     /// Its roles.
     pub roles: Vec<Role>,
     /// `public.orders`.
-    pub orders: Vec<Order>,
+    pub orders: Orders,
 }
 
 impl Catalog {
@@ -44,10 +44,10 @@ impl Catalog {
     pub fn apply(&mut self, change: &Change) {
         match change {
             Change::Order(order) => self.orders.push(order.clone()),
-            Change::Spoil => data::spoil(&mut self.orders),
+            Change::Spoil => self.orders.spoil(),
             Change::Role(role) => match self.roles.iter_mut().find(|r| r.name == role.name) {
                 Some(own) => own.clone_from(role),
-                None => self.roles.push(role.clone()),
+                None => self.roles.push(Role::clone(role)),
             },
         }
     }

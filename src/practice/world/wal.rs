@@ -56,7 +56,7 @@ pub enum Change {
     /// The application's mistake: amounts that cannot be.
     Spoil,
     /// A role was altered.
-    Role(Role),
+    Role(Box<Role>),
 }
 
 /// A record that means something.

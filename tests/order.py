@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""Makes .layout/order: the program's functions in the order in which an ordinary day enters them first.
+
+  tests/order.py [--bin target/release/lifeboat]
+
+Without --bin it builds the program with its symbols first. The day: the board and `check` on a practice world, and then
+the demo, with every screen looked at. The list names the symbols of the compiler that built the program: make it anew
+after a change of compiler, or when tests/weight.py says so. x86_64 Linux; needs cc and nm.
+"""
+
+import argparse
+import fcntl
+import os
+import pathlib
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+ORDER = ROOT / ".layout/order"
+LIMIT = 120
+COLS, ROWS = 120, 40
+# Every screen that can be looked at from the board, and the way back.
+SCREENS = ["j", "k", "\r", "\x1b", "t", "\x1b", "?", "\x1b", "/", "p", "\x1b", ":", "\x1b", "o", "o", "r", "f", "f"]
+
+
+class Screen:
+    """A program in a pseudoterminal."""
+
+    def __init__(self, *argv):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ["TERM"] = "xterm-256color"
+            os.execv(argv[0], argv)
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLS, 0, 0))
+        self.said = b""
+
+    def read(self, seconds):
+        """Whatever comes within so long."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if select.select([self.fd], [], [], left)[0]:
+                try:
+                    self.said += os.read(self.fd, 1 << 16)
+                except OSError:
+                    return
+
+    def until(self, pattern):
+        """Reads until this was said."""
+        begun = time.monotonic()
+        while not re.search(pattern, self.said):
+            if time.monotonic() - begun > LIMIT:
+                sys.exit(f"order: {pattern} was not said within {LIMIT} s: {self.said[-2000:]!r}")
+            self.read(0.2)
+
+    def press(self, *keys):
+        for key in keys:
+            os.write(self.fd, key.encode())
+            self.read(0.5)
+
+    def end(self, by=signal.SIGTERM):
+        """Has it ended; a program that is followed ends by itself, so that what it entered is written."""
+        if by:
+            os.kill(self.pid, by)
+        begun = time.monotonic()
+        while os.waitpid(self.pid, os.WNOHANG)[0] == 0:
+            if time.monotonic() - begun > LIMIT:
+                sys.exit("order: it does not end")
+            self.read(0.1)
+        os.close(self.fd)
+
+
+def symbols(binary):
+    """The program's functions: the names at each address."""
+    at = {}
+    listed = subprocess.run(["nm", "--defined-only", "-S", binary], check=True, capture_output=True, text=True).stdout
+    for line in listed.splitlines():
+        words = line.split(" ", 3)
+        if len(words) == 4 and words[2] in "tTwW":
+            at.setdefault(int(words[0], 16), []).append(words[3])
+    if len(at) < 1000:
+        sys.exit(f"order: {binary} has no symbols")
+    return at
+
+
+def day(binary, follow):
+    """An ordinary day. Each program is followed by `follow`, which gives what to execute."""
+    world = Screen(binary, "demo", "--serve")
+    world.until(rb"\S+\.toml")
+    config = re.search(rb"(\S+\.toml)", world.said)[1].decode()
+    board = Screen(*follow("board", "--config", config))
+    board.until(rb"ready")
+    board.read(20)
+    board.press(*SCREENS, "q")
+    board.end(by=None)
+    check = Screen(*follow("check", "--config", config, "check"))
+    check.end(by=None)
+    world.end()
+    demo = Screen(*follow("demo", "demo"))
+    demo.until(rb"ready")
+    demo.read(40)
+    demo.press(*SCREENS, "q")
+    demo.end(by=None)
+
+
+def make(binary):
+    at = symbols(binary)
+    with tempfile.TemporaryDirectory(prefix="order-") as scratch:
+        scratch = pathlib.Path(scratch)
+        (scratch / "addresses").write_text("".join(f"{a:x}\n" for a in sorted(at)))
+        subprocess.run(["cc", "-O2", "-Wall", "-o", scratch / "entered", ROOT / "tests/entered.c"], check=True)
+        runs = []
+
+        def follow(name, *arguments):
+            runs.append(scratch / name)
+            return [str(scratch / "entered"), str(scratch / "addresses"), str(runs[-1]), binary, *arguments]
+
+        day(binary, follow)
+        names = {}
+        for run in runs:
+            entered = [int(line, 16) for line in run.read_text().split()]
+            new = [name for address in entered for name in at[address] if name not in names]
+            names.update(dict.fromkeys(new))
+            print(f"{run.name}: {len(entered)} functions, {len(new)} of them new")
+    compiler = subprocess.run(["rustc", "--version"], check=True, capture_output=True, text=True).stdout.strip()
+    ORDER.write_text(f"# {compiler}\n" + "".join(f"{name}\n" for name in names))
+    print(f"{ORDER.relative_to(ROOT)}: {len(names)} of {sum(map(len, at.values()))} functions")
+
+
+def main():
+    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    args.add_argument("--bin", help="a program with its symbols")
+    args = args.parse_args()
+    binary = args.bin or str(ROOT / "target/release/lifeboat")
+    if not args.bin:
+        build = ["cargo", "rustc", "--release", "--locked", "--bin", "lifeboat", "--", "-C", "strip=none"]
+        subprocess.run(build, check=True, cwd=ROOT)
+    make(str(pathlib.Path(binary).resolve()))
+
+
+if __name__ == "__main__":
+    main()
