@@ -130,6 +130,8 @@ fast() {
   section "scenarios" cargo test --locked --test scenarios
 }
 
+unhurried=(barman patroni pgbackrest)
+
 # The program as it is built for use: beside the real servers, with what they leave of the processors.
 release=target/release.log
 built() {
@@ -144,8 +146,10 @@ real() {
   chrt --idle 0 cargo build --locked --release >"$release" 2>&1 &
   local build=$!
   trap "kill $build 2>/dev/null || true" EXIT
-  section "real servers" cargo test --locked --test real -- --test-threads 2
+  # These wait for what others do in their own time.
+  section "real servers that take their time" cargo test --locked --test real -- --test-threads 3 "${unhurried[@]}"
   # Some of them hold what is told to a second of what they saw from outside: a third one at a time made that late.
+  section "real servers" cargo test --locked --test real -- --test-threads 2 "${unhurried[@]/#/--skip=}"
   section "the program in a terminal" cargo test --locked --test pty -- --test-threads 2
   section "the program as it is built for use" built "$build"
   section "what it weighs" tests/weight.py

@@ -90,24 +90,28 @@ def symbols(binary):
     return at
 
 
+def looked_at(argv, rest, keys=()):
+    """A board that is ready and rests for so long, and whose screens are then looked at."""
+    board = Screen(*argv)
+    board.until(rb"ready")
+    board.read(rest)
+    board.press(*keys, "q")
+    board.end(by=None)
+
+
 def day(binary, follow):
-    """An ordinary day. Each program is followed by `follow`, which gives what to execute."""
+    """An ordinary day. Each program is followed by `follow`, which gives what to execute: first what rests, then what a
+    person asks for, so that what is always needed lies together."""
     world = Screen(binary, "demo", "--serve")
     world.until(rb"\S+\.toml")
     config = re.search(rb"(\S+\.toml)", world.said)[1].decode()
-    board = Screen(*follow("board", "--config", config))
-    board.until(rb"ready")
-    board.read(20)
-    board.press(*SCREENS, "q")
-    board.end(by=None)
+    looked_at(follow("board", "--config", config), 20)
+    looked_at(follow("demo", "demo"), 30)
+    looked_at(follow("screens", "--config", config), 5, SCREENS)
+    looked_at(follow("practised screens", "demo"), 5, SCREENS)
     check = Screen(*follow("check", "--config", config, "check"))
     check.end(by=None)
     world.end()
-    demo = Screen(*follow("demo", "demo"))
-    demo.until(rb"ready")
-    demo.read(40)
-    demo.press(*SCREENS, "q")
-    demo.end(by=None)
 
 
 def make(binary):

@@ -69,6 +69,18 @@ fn shorten(app: &mut App, now: Now, how: fn(&mut String)) {
     }
 }
 
+/// Fills in what the cursor is on; it is not done before it is confirmed.
+fn complete(app: &mut App) {
+    let entry = match &app.view.overlay {
+        Some(Overlay::Palette { text, chosen }) => palette::entries(app, text, PALETTE_LINES).into_iter().nth(*chosen),
+        Some(Overlay::Filter { .. } | Overlay::Sort { .. }) | None => None,
+    };
+    if let (Some(entry), Some(Overlay::Palette { text, chosen })) = (entry, &mut app.view.overlay) {
+        *text = entry.text;
+        *chosen = 0;
+    }
+}
+
 /// The filter was typed by the person at the screen, so the cursor may go to what it leaves.
 fn filtered(app: &mut App) {
     app.refresh();
@@ -139,6 +151,7 @@ fn act(app: &mut App, action: Action, now: Now) -> Update {
             text.pop();
         }),
         Action::Clear => shorten(app, now, String::clear),
+        Action::Complete => complete(app),
         Action::Start(kind) => return guided::begin(app, kind, now),
         Action::Answer(answer) => return guided::answer(app, answer, now),
         Action::Run => return guided::to_run(app),

@@ -52,6 +52,8 @@ pub enum Action {
     Erase,
     /// Delete all of a text.
     Clear,
+    /// Fill in the text that the cursor is on.
+    Complete,
     /// Start a guided run of this kind.
     Start(RunbookKind),
     /// Answer a question before it.
@@ -244,6 +246,7 @@ pub static KEYMAP: &[Binding] = &[
     bind(&[ctrl('c')], ALL, Action::Quit, "leave at once", "", ""),
     bind(&[ctrl('z')], ALL, Action::Suspend, "suspend; fg brings it back", "", ""),
     bind(&[k(KeyCode::Backspace), ctrl('h')], TYPED, Action::Erase, "delete a character", "", ""),
+    bind(&[k(KeyCode::Tab)], &[Mode::Palette], Action::Complete, "fill in the command that the cursor is on", "", ""),
     bind(&[ctrl('u')], TYPED, Action::Clear, "delete all that is typed", "", ""),
     bind(
         &[ch('o')],
@@ -374,6 +377,7 @@ pub fn off(action: Action, app: &App) -> Option<String> {
         | Action::Mouse
         | Action::Erase
         | Action::Clear
+        | Action::Complete
         | Action::Suspend
         | Action::Quit => None,
     }

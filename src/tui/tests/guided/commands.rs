@@ -98,6 +98,21 @@ fn the_palette_has_the_same_and_only_what_can_be_had() {
 }
 
 #[test]
+fn a_command_is_filled_in_and_not_done_before_it_is_confirmed() {
+    let mut p = trouble(120, 40);
+    p.types(":sort t");
+    p.code(KeyCode::Tab);
+    p.sees("sort tier");
+    assert_ne!(p.app.view.sort, Sort::Tier);
+    p.code(KeyCode::Enter);
+    assert_eq!(p.app.view.sort, Sort::Tier);
+    // Nothing matches: nothing is filled in.
+    p.types(":xyzzy");
+    p.code(KeyCode::Tab);
+    p.sees("xyzzy");
+}
+
+#[test]
 fn a_person_says_whether_an_effect_is_there() {
     let tale = opened().shown(0, 0, at(112), |_| {}).approved(at(114)).begun(0, at(115));
     let mut tale = tale.ended(0, Outcome::Indeterminate, "the session was cut", Yield::default(), at(119));
