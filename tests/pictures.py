@@ -252,7 +252,11 @@ class Camera:
     def practice(self, size):
         command = [self.command[0], "demo", "--scenario", "region-loss", "--speed", "5"]
         session = Session(command, size, self.environment)
-        session.until("the outage", lambda text: "UNREACHABLE" in text.upper() and "GO" in text, limit=60.0)
+
+        def lost(text):
+            return any("payments" in line and "UNREACHABLE" in line for line in text.splitlines()) and "GO" in text
+
+        session.until("the outage", lost, limit=60.0)
         self.save(session, "demo")
         session.close()
 

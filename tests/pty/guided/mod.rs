@@ -1,6 +1,7 @@
 //! The guided failover end to end: real servers, a real zone, the program in a terminal, and keys alone. What it says of the
 //! outage and the loss is held against what an application saw that knows nothing of it.
 
+mod approving;
 mod client;
 pub mod console;
 mod lab;
@@ -8,7 +9,6 @@ mod leaving;
 mod outage;
 mod patroni;
 mod planned;
-mod refused;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
