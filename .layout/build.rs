@@ -32,7 +32,8 @@ fn main() -> io::Result<()> {
 /// The directory of the linker that came with the compiler, where it is for this target and nobody chose another one.
 fn linker() -> Option<PathBuf> {
     let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|v| v == value);
-    let ours = is("PROFILE", "release") && is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu");
+    let x86_64_linux = is("CARGO_CFG_TARGET_ARCH", "x86_64") && is("CARGO_CFG_TARGET_OS", "linux");
+    let ours = is("PROFILE", "release") && x86_64_linux && is("CARGO_CFG_TARGET_ENV", "gnu");
     let flags = std::env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     let chosen = std::env::var_os("RUSTC_LINKER").is_some() || flags.contains("link");
     let target = std::env::var("TARGET").ok()?;

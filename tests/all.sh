@@ -143,7 +143,9 @@ real() {
   section "majors of PostgreSQL" majors
   section "Patroni 4" patronis
   mkdir -p target
-  chrt --idle 0 cargo build --locked --release >"$release" 2>&1 &
+  local idle=(chrt --idle 0)
+  "${idle[@]}" true || idle=(nice -n 19)
+  "${idle[@]}" cargo build --locked --release >"$release" 2>&1 &
   local build=$!
   trap "kill $build 2>/dev/null || true" EXIT
   # These wait for what others do in their own time.

@@ -15,15 +15,12 @@ programs in one run, by turns. Needs what tests/all.sh installs.
 """
 
 import argparse
-import fcntl
 import hashlib
 import http.client
 import json
 import os
 import pathlib
-import pty
 import re
-import select
 import shutil
 import signal
 import socket
@@ -32,11 +29,11 @@ import struct
 import subprocess
 import sys
 import tempfile
-import termios
 import time
 
+from board import Board
+
 LIMIT = 30
-COLS, ROWS = 120, 40
 ZONE = "many.test"
 IMAGE = "shop/api"
 
@@ -283,114 +280,11 @@ def seconds(interval):
 # ------------------------------------------------------------------------------------------------------------ the curve
 
 
-class Screen:
-    """As much of a terminal as the board's words need: where the cursor is put, and text."""
-
-    TOKEN = re.compile(r"\x1b\[(?P<par>[\d;?]*)(?P<fin>[@-~])|\x1b\].*?(?:\x07|\x1b\\)|\x1b[^\[\]]|(?P<text>[^\x00-\x1f]+)")
-
-    def __init__(self):
-        self.rows, self.row, self.col = [[" "] * COLS for _ in range(ROWS)], 0, 0
-
-    def feed(self, text):
-        for token in self.TOKEN.finditer(text):
-            if token["fin"] == "H":
-                at = [int(p) for p in token["par"].split(";") if p] or [1, 1]
-                self.row, self.col = at[0] - 1, at[-1] - 1
-            elif token["fin"] == "J":
-                self.rows = [[" "] * COLS for _ in range(ROWS)]
-            for char in token["text"] or "":
-                if self.col < COLS:
-                    self.rows[self.row][self.col] = char
-                self.col += 1
-
-    def shows(self, pattern):
-        return re.search(pattern, "\n".join(map("".join, self.rows))) is not None
-
-
-class Board:
-    """The board in a pseudoterminal, and what /proc says of it."""
-
-    def __init__(self, binary, config, *more):
-        self.screen, self.sent = Screen(), 0
-        size = struct.pack("HHHH", ROWS, COLS, 0, 0)
-        self.begun = time.monotonic()
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            fcntl.ioctl(0, termios.TIOCSWINSZ, size)
-            os.environ.update(TERM="xterm-256color", COLORTERM="")
-            os.execv(binary, [binary, "--config", str(config), *more])
-        self.proc = pathlib.Path(f"/proc/{self.pid}")
-
-    def read(self, wait):
-        """What comes within `wait` seconds at most, or nothing; with when it came."""
-        if not select.select([self.fd], [], [], max(wait, 0))[0]:
-            return None
-        data = os.read(self.fd, 1 << 16)
-        came = time.monotonic()
-        self.sent += len(data)
-        # What is cut within a character or a sequence is drawn wrong, and drawn again by the next frame.
-        self.screen.feed(data.decode(errors="replace"))
-        return came
-
-    def until(self, pattern, limit, needed=True):
-        """When the screen first matched, in seconds since the start; `None` where it did not and need not."""
-        at = None
-        while not self.screen.shows(pattern):
-            at = self.read(1) or at
-            if time.monotonic() - self.begun > limit:
-                if not needed:
-                    return None
-                shown = "\n".join(map("".join, self.screen.rows))
-                sys.exit(f"many: the board did not show {pattern} within {limit} s:\n{shown}")
-        return (at or time.monotonic()) - self.begun
-
-    def rest(self, duration):
-        """Reads for so long."""
-        end = time.monotonic() + duration
-        while (left := end - time.monotonic()) > 0:
-            self.read(left)
-
-    def key(self, key):
-        """Milliseconds from a key to the first byte of what it changed; `None` where nothing came."""
-        while self.read(0):
-            pass
-        begun = time.monotonic()
-        os.write(self.fd, key)
-        at = self.read(2)
-        return at and (at - begun) * 1000
-
-    def used(self):
-        """CPU seconds, and how often its threads were woken, since the start."""
-        cpu = wakes = 0
-        for task in (self.proc / "task").iterdir():
-            cpu += int((task / "schedstat").read_text().split()[0]) / 1e9
-            wakes += int(re.search(r"\nvoluntary_ctxt_switches:\s+(\d+)", (task / "status").read_text()).group(1))
-        return cpu, wakes
-
-    def memory(self):
-        """RSS and PSS in MB."""
-        rollup = (self.proc / "smaps_rollup").read_text()
-        return [int(re.search(rf"\n{what}:\s+(\d+)", rollup).group(1)) / 1024 for what in ("Rss", "Pss")]
-
-    def fds(self):
-        return len(list((self.proc / "fd").iterdir()))
-
-    def end(self):
-        os.kill(self.pid, signal.SIGTERM)
-        begun = time.monotonic()
-        while os.waitpid(self.pid, os.WNOHANG)[0] == 0 and time.monotonic() - begun < LIMIT:
-            try:
-                self.read(0.1)
-            except OSError:
-                time.sleep(0.01)
-        os.close(self.fd)
-
-
 def measure(args, servers, n):
     with tempfile.TemporaryDirectory(prefix="many-") as scratch:
         config = pathlib.Path(scratch) / "many.toml"
         config.write_text("".join(configuration(n, servers, f"{scratch}/state", args.interval, args.timeout)))
-        board = Board(args.bin, config)
+        board = Board(args.bin, "--config", str(config))
         first = board.until("lifeboat", LIMIT)
         complete = board.until(f"● {n} ready", args.limit, needed=not args.anyway)
         cold_cpu, _ = board.used()
@@ -415,7 +309,7 @@ def ages(args, servers, n):
     with tempfile.TemporaryDirectory(prefix="many-") as scratch:
         config, log = pathlib.Path(scratch) / "many.toml", pathlib.Path(scratch) / "log"
         config.write_text("".join(configuration(n, servers, f"{scratch}/state", args.interval, args.timeout)))
-        board = Board(args.bin, config, "--log", str(log))
+        board = Board(args.bin, "--config", str(config), "--log", str(log))
         board.until(f"● {n} ready", args.limit, needed=not args.anyway)
 
         def told():

@@ -9,72 +9,20 @@ after a change of compiler, or when tests/weight.py says so. x86_64 Linux; needs
 """
 
 import argparse
-import fcntl
 import os
 import pathlib
-import pty
-import re
-import select
-import signal
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
-import time
+
+from board import Board
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ORDER = ROOT / ".layout/order"
+BUILT = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/lifeboat"
 LIMIT = 120
-COLS, ROWS = 120, 40
 # Every screen that can be looked at from the board, and the way back.
-SCREENS = ["j", "k", "\r", "\x1b", "t", "\x1b", "?", "\x1b", "/", "p", "\x1b", ":", "\x1b", "o", "o", "r", "f", "f"]
-
-
-class Screen:
-    """A program in a pseudoterminal."""
-
-    def __init__(self, *argv):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.environ["TERM"] = "xterm-256color"
-            os.execv(argv[0], argv)
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLS, 0, 0))
-        self.said = b""
-
-    def read(self, seconds):
-        """Whatever comes within so long."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            if select.select([self.fd], [], [], left)[0]:
-                try:
-                    self.said += os.read(self.fd, 1 << 16)
-                except OSError:
-                    return
-
-    def until(self, pattern):
-        """Reads until this was said."""
-        begun = time.monotonic()
-        while not re.search(pattern, self.said):
-            if time.monotonic() - begun > LIMIT:
-                sys.exit(f"order: {pattern} was not said within {LIMIT} s: {self.said[-2000:]!r}")
-            self.read(0.2)
-
-    def press(self, *keys):
-        for key in keys:
-            os.write(self.fd, key.encode())
-            self.read(0.5)
-
-    def end(self, by=signal.SIGTERM):
-        """Has it ended; a program that is followed ends by itself, so that what it entered is written."""
-        if by:
-            os.kill(self.pid, by)
-        begun = time.monotonic()
-        while os.waitpid(self.pid, os.WNOHANG)[0] == 0:
-            if time.monotonic() - begun > LIMIT:
-                sys.exit("order: it does not end")
-            self.read(0.1)
-        os.close(self.fd)
+SCREENS = "jk\r\x1bt\x1b?\x1b/p\x1b:\x1boorff"
 
 
 def symbols(binary):
@@ -90,28 +38,30 @@ def symbols(binary):
     return at
 
 
-def looked_at(argv, rest, keys=()):
-    """A board that is ready and rests for so long, and whose screens are then looked at."""
-    board = Screen(*argv)
-    board.until(rb"ready")
-    board.read(rest)
-    board.press(*keys, "q")
+def looked_at(argv, rest, keys=""):
+    """A board that is ready and rests for so long, and whose screens are then looked at. It ends by itself: only then is
+    written what it entered."""
+    board = Board(*argv)
+    board.until("ready", LIMIT)
+    board.rest(rest)
+    for key in keys + "q":
+        os.write(board.fd, key.encode())
+        board.rest(0.5)
     board.end(by=None)
 
 
 def day(binary, follow):
     """An ordinary day. Each program is followed by `follow`, which gives what to execute: first what rests, then what a
     person asks for, so that what is always needed lies together."""
-    world = Screen(binary, "demo", "--serve")
-    world.until(rb"\S+\.toml")
-    config = re.search(rb"(\S+\.toml)", world.said)[1].decode()
-    looked_at(follow("board", "--config", config), 20)
-    looked_at(follow("demo", "demo"), 30)
-    looked_at(follow("screens", "--config", config), 5, SCREENS)
-    looked_at(follow("practised screens", "demo"), 5, SCREENS)
-    check = Screen(*follow("check", "--config", config, "check"))
-    check.end(by=None)
-    world.end()
+    with subprocess.Popen([binary, "demo", "--serve"], stdout=subprocess.PIPE, text=True) as world:
+        config = world.stdout.readline().strip()
+        looked_at(follow("board", "--config", config), 20)
+        looked_at(follow("demo", "demo"), 30)
+        looked_at(follow("screens", "--config", config), 5, SCREENS)
+        looked_at(follow("practised screens", "demo"), 5, SCREENS)
+        # Its exit code is a verdict.
+        subprocess.run(follow("check", "--config", config, "check"), stdout=subprocess.DEVNULL)
+        world.terminate()
 
 
 def make(binary):
@@ -142,7 +92,7 @@ def main():
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("--bin", help="a program with its symbols")
     args = args.parse_args()
-    binary = args.bin or str(ROOT / "target/release/lifeboat")
+    binary = args.bin or str(BUILT)
     if not args.bin:
         build = ["cargo", "rustc", "--release", "--locked", "--bin", "lifeboat", "--", "-C", "strip=none"]
         subprocess.run(build, check=True, cwd=ROOT)

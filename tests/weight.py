@@ -15,7 +15,8 @@ import re
 import subprocess
 import sys
 
-from order import ORDER, ROOT, Screen
+from board import Board
+from order import BUILT, LIMIT, ORDER
 
 FILE, RESIDENT, ANONYMOUS = 28, 16, 8
 STARTS, REST = 3, 20
@@ -23,10 +24,10 @@ STARTS, REST = 3, 20
 
 def at_rest(binary):
     """What a demo at rest takes, in MB: resident, and of that what it allocated."""
-    demo = Screen(binary, "demo")
-    demo.until(rb"ready")
-    demo.read(REST)
-    status = pathlib.Path(f"/proc/{demo.pid}/status").read_text()
+    demo = Board(binary, "demo")
+    demo.until("ready", LIMIT)
+    demo.rest(REST)
+    status = (demo.proc / "status").read_text()
     demo.end()
     return [int(re.search(rf"{kind}:\s+(\d+) kB", status)[1]) / 1024 for kind in ("VmRSS", "RssAnon")]
 
@@ -45,7 +46,7 @@ def unordered(binary):
 
 def main():
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    args.add_argument("--bin", default=str(ROOT / "target/release/lifeboat"))
+    args.add_argument("--bin", default=str(BUILT))
     binary = str(pathlib.Path(args.parse_args().bin).resolve())
     for _ in range(STARTS):
         resident, allocated = at_rest(binary)

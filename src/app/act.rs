@@ -75,9 +75,12 @@ fn complete(app: &mut App) {
         Some(Overlay::Palette { text, chosen }) => palette::entries(app, text, PALETTE_LINES).into_iter().nth(*chosen),
         Some(Overlay::Filter { .. } | Overlay::Sort { .. }) | None => None,
     };
-    if let (Some(entry), Some(Overlay::Palette { text, chosen })) = (entry, &mut app.view.overlay) {
+    let Some(entry) = entry else { return };
+    // Names may differ by case alone: the cursor stays on the one that was filled in.
+    let at = palette::entries(app, &entry.text, PALETTE_LINES).iter().position(|e| *e == entry);
+    if let Some(Overlay::Palette { text, chosen }) = &mut app.view.overlay {
         *text = entry.text;
-        *chosen = 0;
+        *chosen = at.unwrap_or(0);
     }
 }
 

@@ -433,3 +433,9 @@ impl Bench {
         }
     }
 }
+
+/// The lane that looks at the old primary.
+fn east() -> LaneId {
+    let probe = ProbeId::new(&PlanId::new("payments"), "orders-db");
+    LaneId { probe, subject: Subject::site(SiteId::new("east")) }
+}

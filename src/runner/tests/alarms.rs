@@ -15,12 +15,8 @@ async fn a_watcher_that_died_is_followed_by_another_which_raises_the_alarm() {
     let _killed = first.await;
     let (second, _stop) = b.runner().await;
     assert_eq!(b.state().epoch, Epoch(2));
-    let lane = LaneId {
-        probe: ProbeId::new(&PlanId::new("payments"), "orders-db"),
-        subject: Subject::site(SiteId::new("east")),
-    };
     let writer = Writer { site: SiteId::new("east"), asked: clock::now(), system: None };
-    b.show.send(Sight { writes: HashMap::from([(lane, writer)]), ..Sight::default() }).unwrap();
+    b.show.send(Sight { writes: HashMap::from([(east(), writer)]), ..Sight::default() }).unwrap();
     until("the alarm", || b.state().alarms.first().cloned()).await;
     assert_eq!(b.world.effect("promote"), 1);
     b.command(Command::Acknowledge { reason: "it is being fenced by hand".to_owned() }).unwrap();
@@ -41,12 +37,8 @@ async fn an_old_site_that_takes_writes_again_is_an_alarm_even_after_the_end() {
     assert_eq!(b.world.effect("promote"), 0);
     b.insist().await;
     assert!(b.state().alarms.is_empty() && b.journal.is_held(&b.run));
-    let lane = LaneId {
-        probe: ProbeId::new(&PlanId::new("payments"), "orders-db"),
-        subject: Subject::site(SiteId::new("east")),
-    };
     let at_site = |site, asked| Writer { site: SiteId::new(site), asked, system: None };
-    let seen = |writer| Sight { writes: HashMap::from([(lane.clone(), writer)]), ..Sight::default() };
+    let seen = |writer| Sight { writes: HashMap::from([(east(), writer)]), ..Sight::default() };
     let writes = |at| seen(at_site("east", at));
     // What was seen before the fence is no news.
     b.show.send(writes(b.state().opened_at)).unwrap();
@@ -65,14 +57,10 @@ async fn an_old_site_that_takes_writes_again_is_an_alarm_even_after_the_end() {
 async fn an_alarm_ends_what_was_approved_before_it() {
     let b = bench(failover());
     let (runner, stop) = b.runner().await;
-    let lane = LaneId {
-        probe: ProbeId::new(&PlanId::new("payments"), "orders-db"),
-        subject: Subject::site(SiteId::new("east")),
-    };
     // Whatever stopped it, something starts it again.
     let asked = clock::now().plus(Duration::from_secs(60));
     let writer = Writer { site: SiteId::new("east"), asked, system: None };
-    b.show.send(Sight { writes: HashMap::from([(lane, writer)]), ..Sight::default() }).unwrap();
+    b.show.send(Sight { writes: HashMap::from([(east(), writer)]), ..Sight::default() }).unwrap();
     b.start().await;
     let blocked = until("the end of the approval", || b.state().blocked).await;
     assert!(blocked.why[0].as_str().contains("its fence does not hold"), "{blocked:?}");

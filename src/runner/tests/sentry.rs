@@ -22,12 +22,10 @@ fn fenced(strength: Strength, kept: serde_json::Value, at: crate::plan::Now) -> 
 
 /// What is told of a server at the old site that takes writes.
 fn told(state: &RunState, system: Option<&str>, asked: crate::plan::Now) -> Option<SafeText> {
-    let east = SiteId::new("east");
-    let lane =
-        LaneId { probe: ProbeId::new(&PlanId::new("payments"), "orders-db"), subject: Subject::site(east.clone()) };
-    let writer = Writer { site: east, asked: asked.plus(Duration::from_secs(1)), system: system.map(Into::into) };
-    let sight = Sight { writes: HashMap::from([(lane, writer)]), ..Sight::default() };
-    super::sentry::Sentry::default().look(state, &sight, Epoch(1))
+    let writer =
+        Writer { site: SiteId::new("east"), asked: asked.plus(Duration::from_secs(1)), system: system.map(Into::into) };
+    let sight = Sight { writes: HashMap::from([(east(), writer)]), ..Sight::default() };
+    Sentry::default().look(state, &sight, Epoch(1))
 }
 
 #[test]
@@ -119,13 +117,10 @@ fn what_is_told_before_a_promotion_is_told_again_after_it() {
     let asked = crate::clock::now();
     let later = |secs| asked.plus(Duration::from_secs(secs));
     let mut state = fenced(Strength::Proven, serde_json::Value::Null, asked);
-    let mut sentry = super::sentry::Sentry::default();
+    let mut sentry = Sentry::default();
     let mut look = |state: &RunState, secs| {
-        let east = SiteId::new("east");
-        let probe = ProbeId::new(&PlanId::new("payments"), "orders-db");
-        let lane = LaneId { probe, subject: Subject::site(east.clone()) };
-        let writer = Writer { site: east, asked: later(secs), system: None };
-        let sight = Sight { writes: HashMap::from([(lane, writer)]), ..Sight::default() };
+        let writer = Writer { site: SiteId::new("east"), asked: later(secs), system: None };
+        let sight = Sight { writes: HashMap::from([(east(), writer)]), ..Sight::default() };
         sentry.look(state, &sight, Epoch(1)).map(|what| what.to_string())
     };
     assert!(look(&state, 1).is_some_and(|what| what.contains("its fence does not hold")));
@@ -151,7 +146,7 @@ fn a_fence_that_is_taken_down_as_approved_is_no_alarm() {
             last.attempts.push(attempt);
         }
         state.steps.push(last);
-        let mut sentry = super::sentry::Sentry::default();
+        let mut sentry = Sentry::default();
         let saw = sentry.saw(&state, &seen, Epoch(1));
         assert_eq!(saw.is_none(), attempted, "{strength:?}: {saw:?}");
         assert_eq!(told(&state, None, asked), None, "{strength:?}");
